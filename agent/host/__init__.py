@@ -1,0 +1,1 @@
+"""The host's edge: everything that touches the kernel."""

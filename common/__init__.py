@@ -1,0 +1,1 @@
+"""What the agent, the webhook and the command line share; imports none of them."""
