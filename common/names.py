@@ -1,0 +1,43 @@
+"""
+The names that agent, webhook, chart and people agree on; a test holds the chart to them.
+
+A key that differs between two of them fails silently, so each is written once, here.
+"""
+
+from typing import Final
+
+STARTUP_TAINT: Final = "startup-taint.cluster-autoscaler.kubernetes.io/network-not-tuned"
+"""
+Recommended gate taint key.
+
+The prefix makes cluster-autoscaler treat the node as starting, not as unfit. Source:
+cluster-autoscaler FAQ, "How can I prevent Cluster Autoscaler from scaling up ... startup taints".
+"""
+
+GATE_TAINTS: Final[tuple[str, ...]] = (
+    STARTUP_TAINT,
+    "node.digitalocean.com/network-not-tuned",
+    "readiness.k8s.io/network-not-tuned",
+    "llm-inference.net-ready",
+    "inference.network-tuned",
+)
+"""Every gate taint key that is removed by default; the last two stand in published recipes."""
+
+TAINT_EFFECT: Final = "NoSchedule"
+"""Effect of a gate taint; a taint of the same key with another effect is somebody else's."""
+
+LABEL_MODE: Final = "tunegate.io/mode"
+LABEL_NETWORK: Final = "tunegate.io/network"
+LABEL_MTU: Final = "tunegate.io/mtu"
+CONDITION: Final = "tunegate.io/NetworkTuned"
+ANNOTATION_STATE: Final = "tunegate.io/state"
+
+POD_LABEL_INJECT: Final = "tunegate.io/inject"
+POD_ANNOTATION_STARTUP_BUDGET: Final = "tunegate.io/startup-budget"
+POD_ANNOTATION_DRAIN_TIMEOUT: Final = "tunegate.io/drain-timeout"
+POD_ANNOTATION_SHM_SIZE: Final = "tunegate.io/shm-size"
+POD_ANNOTATION_INJECTED: Final = "tunegate.io/injected"
+
+AGENT_COMMAND: Final = "tunegate-agent"
+AGENT_METRIC_PREFIX: Final = "tunegate_agent"
+WEBHOOK_METRIC_PREFIX: Final = "tunegate_webhook"
