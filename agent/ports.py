@@ -64,7 +64,7 @@ class Prober(Protocol):
     """Packets on the wire: what answers, what size passes."""
 
     def contact(self, endpoint: Endpoint) -> Contact:
-        """Open and close a TCP connection: does the server answer at all?"""
+        """Open and close a TCP connection, to learn whether the server answers at all."""
         ...
 
     def prove(self, endpoint: Endpoint, wanted_bytes: int) -> Proof:

@@ -1,0 +1,99 @@
+"""
+Which storage servers there are: from the configuration, a file that may change, and the mounts.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from agent.ports import Resolver
+from agent.readers import endpoint
+from agent.state import Endpoint, Finding, NfsMount, Reason, Severity
+
+MAX_FILE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The endpoints with their addresses, and what was wrong with the others."""
+
+    endpoints: tuple[Endpoint, ...]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What an endpoints file says: (host, port) pairs, and a sentence for each bad line."""
+
+    hosts: tuple[tuple[str, int], ...]
+    problems: tuple[str, ...]
+
+
+def parse_file(content: str) -> Listed:
+    """Parse one endpoint a line; ``#`` begins a comment; bad lines are named and passed over."""
+    hosts: list[tuple[str, int]] = []
+    problems: list[str] = []
+    for number, line in enumerate(content.splitlines(), 1):
+        item = line.partition("#")[0].strip()
+        if not item:
+            continue
+        try:
+            hosts.append(endpoint(item))
+        except ValueError as error:
+            problems.append(f"line {number}: {error}")
+    return Listed(tuple(dict.fromkeys(hosts)), tuple(problems))
+
+
+def read_file(path: str) -> Listed:
+    """Read an endpoints file; one that is not there (yet) lists nothing."""
+    if not path:
+        return Listed((), ())
+    try:
+        with open(path, encoding="utf-8") as file:
+            return parse_file(file.read(MAX_FILE_BYTES))
+    except FileNotFoundError:
+        return Listed((), ())
+    except (OSError, UnicodeDecodeError) as error:
+        return Listed((), (str(error),))
+
+
+def from_mounts(mounts: Iterable[NfsMount]) -> tuple[Endpoint, ...]:
+    """Return the servers of the NFS mounts whose address the kernel shows."""
+    return tuple(
+        Endpoint(mount.server, mount.server, mount.port, f"mount {mount.mount_point}")
+        for mount in mounts
+        if mount.server
+    )
+
+
+def gather(
+    configured: Iterable[tuple[str, int]], listed: Listed, path: str, resolver: Resolver
+) -> Known:
+    """Resolve configured and listed hosts; an address stands once, from its first origin."""
+    findings = [_bad_line(path, problem) for problem in listed.problems]
+    found: dict[tuple[str, int], Endpoint] = {}
+    origins = [(pair, "configuration") for pair in configured]
+    origins += [(pair, "endpoints file") for pair in listed.hosts]
+    for (host, port), origin in origins:
+        resolution = resolver.resolve(host)
+        if resolution.problem:
+            findings.append(_unresolved(host, resolution.problem))
+        for address in resolution.addresses:
+            found.setdefault((address, port), Endpoint(host, address, port, origin))
+    return Known(tuple(found.values()), tuple(findings))
+
+
+def merge(known: Known, mounted: Iterable[Endpoint]) -> Known:
+    """Return the endpoints with those of the mounts that were not known before."""
+    found = {(item.address, item.port): item for item in known.endpoints}
+    for item in mounted:
+        found.setdefault((item.address, item.port), item)
+    return Known(tuple(found.values()), known.findings)
+
+
+def _bad_line(path: str, problem: str) -> Finding:
+    message = f"{path}: {problem}; the other lines are used"
+    return Finding("endpoints", Severity.NOTE, Reason.ENDPOINTS_FILE_INVALID, path, message)
+
+
+def _unresolved(host: str, problem: str) -> Finding:
+    return Finding("endpoints", Severity.PENDING, Reason.ENDPOINT_UNRESOLVED, host, problem)

@@ -1,0 +1,170 @@
+"""
+The write-ahead record of first values: what stood on the host before the first write of ours.
+
+One JSON object a line, each with its own checksum, so that a damaged line costs itself and nothing
+else. The file is replaced whole (write, fsync, rename, fsync of the folder): a crash leaves the
+old one or the new one. It counts for one boot: after a reboot the kernel holds its own first
+values again.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from zlib import crc32
+
+from agent.plan import Original
+from agent.ports import AgentError
+from agent.state import Change, LinkName, Reason
+from agent.verdict import Ceiling
+
+FILE_NAME = "journal.jsonl"
+
+
+class JournalError(AgentError):
+    """The journal could not be written: nothing may be written to the host either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """
+    The first value of each target, and every value we wrote over it.
+
+    ``ceilings`` are the MTUs that links were found able to use, kept
+    so that a restart does not try again what was found unsafe. ``problems`` says what could not be read back, one sentence each; the damaged file is kept
+    beside the new one when the journal is written next.
+    """
+
+    folder: str
+    boot_id: str
+    originals: tuple[Original, ...] = ()
+    ceilings: tuple[Ceiling, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """Return the journal's file."""
+        return f"{self.folder}/{FILE_NAME}"
+
+    def first_values(self, current: dict[str, str | None]) -> dict[str, str]:
+        """Return the first value of each target that holds its first value or one of ours."""
+        return {
+            original.target: original.first
+            for original in self.originals
+            if current.get(original.target) in (original.first, *original.written)
+        }
+
+    def record(self, changes: Iterable[Change]) -> "Journal":
+        """
+        Write down what these changes are about to replace; return the journal that stands on disk.
+
+        Raises:
+            JournalError: The file cannot be written; the host must not be either.
+        """
+        by_target = {original.target: original for original in self.originals}
+        for change in changes:
+            known = by_target.get(change.target, Original(change.target, change.before, ()))
+            if change.after not in known.written and change.after != known.first:
+                known = replace(known, written=(*known.written, change.after))
+            by_target[change.target] = known
+        return self._stored(replace(self, originals=tuple(by_target.values())))
+
+    def hold(self, ceilings: Iterable[Ceiling]) -> "Journal":
+        """
+        Keep these ceilings in place of the ones before.
+
+        Raises:
+            JournalError: The file cannot be written.
+        """
+        return self._stored(replace(self, ceilings=tuple(ceilings)))
+
+    def _stored(self, after: "Journal") -> "Journal":
+        if after != self or self.problems:
+            self._keep_damaged()
+            after = replace(after, problems=())
+            _replace_file(after)
+        return after
+
+    def erase(self) -> None:
+        """Remove the file: the host holds its first values again."""
+        try:
+            os.unlink(self.path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise JournalError(f"cannot remove {self.path}: {error.strerror}") from error
+
+    def _keep_damaged(self) -> None:
+        if self.problems and os.path.exists(self.path):
+            os.replace(self.path, f"{self.path}.damaged")
+
+
+def load(folder: str, boot_id: str) -> Journal:
+    """Read the journal of this boot; what cannot be read is named in ``problems``."""
+    empty = Journal(folder, boot_id)
+    try:
+        with open(empty.path, "rb") as file:
+            lines = file.read().splitlines()
+    except FileNotFoundError:
+        return empty
+    except OSError as error:
+        return replace(empty, problems=(f"cannot read {empty.path}: {error.strerror}",))
+    entries: list[Original | Ceiling] = []
+    problems: list[str] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            entry = _decode(line, boot_id)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            problems.append(f"{empty.path} line {number} is damaged and passed over")
+            continue
+        if entry:
+            entries.append(entry)
+    return replace(
+        empty,
+        originals=tuple(entry for entry in entries if isinstance(entry, Original)),
+        ceilings=tuple(entry for entry in entries if isinstance(entry, Ceiling)),
+        problems=tuple(problems),
+    )
+
+
+def _decode(line: bytes, boot_id: str) -> Original | Ceiling | None:
+    """Return the entry, None for another boot's; raises ValueError and the like on damage."""
+    head, _, body = line.partition(b" ")
+    if int(head, 16) != crc32(body):
+        raise ValueError(line)
+    entry = json.loads(body)
+    if entry["boot"] != boot_id:
+        return None
+    if "ceiling" in entry:
+        name, mtu, reason, message = entry["ceiling"]
+        return Ceiling(LinkName(name), int(mtu), Reason(reason), message)
+    return Original(entry["target"], entry["first"], tuple(entry["written"]))
+
+
+def _encode(entry: Original | Ceiling, boot_id: str) -> bytes:
+    fields: dict[str, object] = {"boot": boot_id}
+    if isinstance(entry, Ceiling):
+        fields["ceiling"] = [entry.link, entry.mtu_bytes, entry.reason.value, entry.message]
+    else:
+        fields |= {"target": entry.target, "first": entry.first, "written": list(entry.written)}
+    body = json.dumps(fields, separators=(",", ":")).encode()
+    return b"%08x %s\n" % (crc32(body), body)
+
+
+def _replace_file(journal: Journal) -> None:
+    temporary = f"{journal.path}.new"
+    try:
+        os.makedirs(journal.folder, mode=0o755, exist_ok=True)
+        with open(temporary, "wb") as file:
+            for entry in (*journal.originals, *journal.ceilings):
+                file.write(_encode(entry, journal.boot_id))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, journal.path)
+        folder = os.open(journal.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise JournalError(f"cannot write {journal.path}: {error.strerror}") from error

@@ -1,0 +1,254 @@
+"""
+From what is wanted and what is there to the list of writes, in order. Pure.
+
+Verifying is planning again and finding the plan empty; reverting is a plan made from the journal.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from agent.links import Choice, LinkPolicy, choose, members, stack
+from agent.state import (
+    Change,
+    Endpoint,
+    Finding,
+    HostState,
+    LeftAlone,
+    Link,
+    LinkMtuChange,
+    LinkName,
+    Plan,
+    Reason,
+    Severity,
+    SysctlChange,
+    SysctlKey,
+)
+from agent.sysctls import MemoryGuard, SysctlRow, guarded, value_to_write
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """
+    What the configuration wants, narrowed by what this pass has learned.
+
+    ``ceilings`` holds, per link, the largest MTU that was proven or accepted (a black hole, a
+    refusal, a server that does not answer yet); ``first_values`` the journal's first value of each
+    target that still holds a value of ours: no link is lowered below it.
+    """
+
+    mtu_bytes: int
+    rows: tuple[SysctlRow, ...]
+    guard: MemoryGuard
+    links: LinkPolicy = field(default_factory=LinkPolicy)
+    endpoints: tuple[Endpoint, ...] = ()
+    ceilings: Mapping[LinkName, int] = field(default_factory=dict)
+    first_values: Mapping[str, str] = field(default_factory=dict)
+    ignored_targets: frozenset[str] = frozenset()
+
+
+def link_target(name: LinkName) -> str:
+    """Return the target name of a link's MTU."""
+    return f"link/{name}/mtu"
+
+
+def plan(desired: Desired, state: HostState) -> Plan:
+    """Return the writes that bring the host to what is desired, in the order they must happen."""
+    choice = choose(state, desired.endpoints, desired.links)
+    wanted = _wanted_mtus(choice, desired, state)
+    changes: list[Change] = [*_link_changes(wanted, desired, state)]
+    left_alone = list(choice.left_alone)
+    findings = [*_endpoint_findings(desired, choice), *choice.findings]
+    for row in desired.rows:
+        _plan_sysctl(row, desired, state, changes, left_alone, findings)
+    links = {name: wanted[name] for name in choice.links}
+    kept = tuple(change for change in changes if change.target not in desired.ignored_targets)
+    return Plan(kept, tuple(left_alone), tuple(findings), links)
+
+
+def _endpoint_findings(desired: Desired, choice: Choice) -> tuple[Finding, ...]:
+    if desired.endpoints or choice.links:
+        return ()
+    return (
+        Finding(
+            check="endpoints",
+            severity=Severity.DEGRADED,
+            reason=Reason.NO_STORAGE_ENDPOINT,
+            target="",
+            message="no storage endpoint is known, so no link was tuned; name the NFS server in "
+            "storage.endpoints, or the link in links.include",
+        ),
+    )
+
+
+def _wanted_mtus(choice: Choice, desired: Desired, state: HostState) -> dict[LinkName, int]:
+    """Return the MTU of each chosen link and of all it stands on, computed from below."""
+    wanted: dict[LinkName, int] = {}
+    for name in choice.links:
+        link = state.named(name)
+        if link is None:
+            continue
+        layers = stack(link, state)
+        ceiling = min(
+            (desired.ceilings[layer.name] for layer in layers if layer.name in desired.ceilings),
+            default=desired.mtu_bytes,
+        )
+        for layer in layers:
+            mtu = _wanted_mtu(layer, min(ceiling, desired.mtu_bytes), wanted, desired, state)
+            wanted[layer.name] = max(mtu, wanted.get(layer.name, 0))
+    return wanted
+
+
+def _wanted_mtu(
+    link: Link,
+    target_bytes: int,
+    below: Mapping[LinkName, int],
+    desired: Desired,
+    state: HostState,
+) -> int:
+    limits = [target_bytes, *([link.max_mtu_bytes] if link.max_mtu_bytes else [])]
+    limits += [below[lower.name] for lower in members(link, state) if lower.name in below]
+    return max(min(limits), floor_bytes(link, desired.first_values))
+
+
+def floor_bytes(link: Link, first_values: Mapping[str, str]) -> int:
+    """Return the MTU below which the link is never brought: its first value, or today's."""
+    return int(first_values.get(link_target(link.name), link.mtu_bytes))
+
+
+def _link_changes(
+    wanted: Mapping[LinkName, int], desired: Desired, state: HostState
+) -> tuple[LinkMtuChange, ...]:
+    """Return the writes, shrinking uppers before lowers, then growing lowers before uppers."""
+    changes = [
+        LinkMtuChange(link.name, link.index, link.mtu_bytes, mtu, _why(link, mtu, desired))
+        for name, mtu in wanted.items()
+        if (link := state.named(name)) and link.mtu_bytes != mtu
+    ]
+    grow = [change for change in changes if change.after_bytes > change.before_bytes]
+    shrink = [change for change in changes if change.after_bytes < change.before_bytes]
+    return (*reversed(shrink), *grow)
+
+
+def _why(link: Link, mtu_bytes: int, desired: Desired) -> str:
+    if mtu_bytes == desired.mtu_bytes:
+        return "mtu"
+    if mtu_bytes == link.max_mtu_bytes:
+        return f"mtu {desired.mtu_bytes}, held to the link's own maximum"
+    if mtu_bytes == desired.ceilings.get(link.name):
+        return f"mtu {desired.mtu_bytes}, held to what the path passes"
+    return f"mtu {desired.mtu_bytes}, held to the links below or to the first value"
+
+
+def _plan_sysctl(
+    row: SysctlRow,
+    desired: Desired,
+    state: HostState,
+    changes: list[Change],
+    left_alone: list[LeftAlone],
+    findings: list[Finding],
+) -> None:
+    held = guarded(row, desired.guard.limit_bytes(state.memory_bytes))
+    if held is not row:
+        findings.append(_guard_finding(row, held))
+    sysctl = state.sysctls.get(row.key)
+    if sysctl is None:
+        findings.append(_sysctl_finding(row, Reason.SYSCTL_ABSENT, "is absent on this kernel"))
+        return
+    try:
+        after = value_to_write(held, sysctl.value)
+    except ValueError:
+        message = f"holds {sysctl.value!r}, which does not compare with {row.text!r}"
+        findings.append(_sysctl_finding(row, Reason.SYSCTL_REFUSED, message))
+        return
+    if after is None:
+        why = "already at or above what is wanted" if sysctl.value != held.text else "as wanted"
+        left_alone.append(LeftAlone(f"sysctl/{row.key}", sysctl.value, why))
+    elif not sysctl.is_writable:
+        message = f"is {sysctl.value!r} and read-only in this network namespace"
+        findings.append(_sysctl_finding(row, Reason.SYSCTL_READ_ONLY, message))
+    else:
+        changes.append(SysctlChange(row.key, sysctl.value, after, row.why))
+
+
+def _guard_finding(row: SysctlRow, held: SysctlRow) -> Finding:
+    return Finding(
+        check="memory",
+        severity=Severity.NOTE,
+        reason=Reason.MEMORY_GUARD,
+        target=row.key,
+        message=f"{row.key} is held to {held.wanted[-1]} bytes, in proportion to the node's memory",
+    )
+
+
+def _sysctl_finding(row: SysctlRow, reason: Reason, what: str) -> Finding:
+    """Return a failure for a required row and a note for an advisory one."""
+    return Finding(
+        check="sysctls",
+        severity=Severity.FAILED if row.is_required else Severity.NOTE,
+        reason=reason,
+        target=row.key,
+        message=f"{row.key} {what}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A target's first value and every value that we wrote over it since."""
+
+    target: str
+    first: str
+    written: tuple[str, ...]
+
+
+def plan_revert(originals: tuple[Original, ...], state: HostState) -> Plan:
+    """
+    Return the writes that put first values back, only where a value of ours still stands.
+
+    A value that somebody else wrote since is left alone and named.
+    """
+    left_alone: list[LeftAlone] = []
+    sysctls: list[SysctlChange] = []
+    wanted: dict[LinkName, int] = {}
+    for original in originals:
+        now = current_value(original.target, state)
+        if now is None:
+            left_alone.append(LeftAlone(original.target, "absent", "it is gone"))
+        elif now == original.first:
+            left_alone.append(LeftAlone(original.target, now, "holds its first value"))
+        elif now not in original.written:
+            why = f"somebody else wrote it since; the first value was {original.first}"
+            left_alone.append(LeftAlone(original.target, now, why))
+        elif original.target.startswith("sysctl/"):
+            key = SysctlKey(original.target.removeprefix("sysctl/"))
+            sysctls.append(SysctlChange(key, now, original.first, "first value"))
+        else:
+            wanted[_link_name(original.target)] = int(original.first)
+    return Plan((*_revert_links(wanted, state), *sysctls), tuple(left_alone))
+
+
+def _revert_links(wanted: Mapping[LinkName, int], state: HostState) -> tuple[LinkMtuChange, ...]:
+    ordered: dict[LinkName, Link] = {}
+    for name in wanted:
+        if link := state.named(name):
+            ordered |= {layer.name: layer for layer in stack(link, state) if layer.name in wanted}
+    ranked = sorted(ordered.values(), key=lambda link: len(stack(link, state)))
+    changes = [
+        LinkMtuChange(link.name, link.index, link.mtu_bytes, wanted[link.name], "first value")
+        for link in ranked
+    ]
+    grow = [change for change in changes if change.after_bytes > change.before_bytes]
+    shrink = [change for change in changes if change.after_bytes < change.before_bytes]
+    return (*reversed(shrink), *grow)
+
+
+def _link_name(target: str) -> LinkName:
+    return LinkName(target.removeprefix("link/").removesuffix("/mtu"))
+
+
+def current_value(target: str, state: HostState) -> str | None:
+    """Return what a target holds now, as text, or None when it is gone."""
+    if target.startswith("sysctl/"):
+        sysctl = state.sysctls.get(SysctlKey(target.removeprefix("sysctl/")))
+        return sysctl.value if sysctl else None
+    link = state.named(_link_name(target))
+    return str(link.mtu_bytes) if link else None
