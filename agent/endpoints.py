@@ -1,6 +1,4 @@
-"""
-Which storage servers there are: from the configuration, a file that may change, and the mounts.
-"""
+"""Which storage servers there are: from the configuration, a file that may change, the mounts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -30,8 +30,9 @@ class Journal:
     """
     The first value of each target, and every value we wrote over it.
 
-    ``ceilings`` are the MTUs that links were found able to use, kept
-    so that a restart does not try again what was found unsafe. ``problems`` says what could not be read back, one sentence each; the damaged file is kept
+    ``ceilings`` are the MTUs that links were found able to use under the settings whose hash is
+    ``settings_hash``, kept so that a restart does not try again what was found unsafe.
+    ``problems`` says what could not be read back, one sentence each; the damaged file is kept
     beside the new one when the journal is written next.
     """
 
@@ -39,6 +40,7 @@ class Journal:
     boot_id: str
     originals: tuple[Original, ...] = ()
     ceilings: tuple[Ceiling, ...] = ()
+    settings_hash: str = ""
     problems: tuple[str, ...] = ()
 
     @property
@@ -69,14 +71,14 @@ class Journal:
             by_target[change.target] = known
         return self._stored(replace(self, originals=tuple(by_target.values())))
 
-    def hold(self, ceilings: Iterable[Ceiling]) -> "Journal":
+    def hold(self, ceilings: Iterable[Ceiling], settings_hash: str) -> "Journal":
         """
-        Keep these ceilings in place of the ones before.
+        Keep these ceilings, found under these settings, in place of the ones before.
 
         Raises:
             JournalError: The file cannot be written.
         """
-        return self._stored(replace(self, ceilings=tuple(ceilings)))
+        return self._stored(replace(self, ceilings=tuple(ceilings), settings_hash=settings_hash))
 
     def _stored(self, after: "Journal") -> "Journal":
         if after != self or self.problems:
@@ -109,7 +111,7 @@ def load(folder: str, boot_id: str) -> Journal:
         return empty
     except OSError as error:
         return replace(empty, problems=(f"cannot read {empty.path}: {error.strerror}",))
-    entries: list[Original | Ceiling] = []
+    entries: list[Original | tuple[Ceiling, str]] = []
     problems: list[str] = []
     for number, line in enumerate(lines, 1):
         try:
@@ -122,12 +124,13 @@ def load(folder: str, boot_id: str) -> Journal:
     return replace(
         empty,
         originals=tuple(entry for entry in entries if isinstance(entry, Original)),
-        ceilings=tuple(entry for entry in entries if isinstance(entry, Ceiling)),
+        ceilings=tuple(entry[0] for entry in entries if isinstance(entry, tuple)),
+        settings_hash=next((entry[1] for entry in entries if isinstance(entry, tuple)), ""),
         problems=tuple(problems),
     )
 
 
-def _decode(line: bytes, boot_id: str) -> Original | Ceiling | None:
+def _decode(line: bytes, boot_id: str) -> Original | tuple[Ceiling, str] | None:
     """Return the entry, None for another boot's; raises ValueError and the like on damage."""
     head, _, body = line.partition(b" ")
     if int(head, 16) != crc32(body):
@@ -137,18 +140,24 @@ def _decode(line: bytes, boot_id: str) -> Original | Ceiling | None:
         return None
     if "ceiling" in entry:
         name, mtu, reason, message = entry["ceiling"]
-        return Ceiling(LinkName(name), int(mtu), Reason(reason), message)
+        return Ceiling(LinkName(name), int(mtu), Reason(reason), message), entry["settings"]
     return Original(entry["target"], entry["first"], tuple(entry["written"]))
 
 
-def _encode(entry: Original | Ceiling, boot_id: str) -> bytes:
-    fields: dict[str, object] = {"boot": boot_id}
-    if isinstance(entry, Ceiling):
-        fields["ceiling"] = [entry.link, entry.mtu_bytes, entry.reason.value, entry.message]
-    else:
-        fields |= {"target": entry.target, "first": entry.first, "written": list(entry.written)}
-    body = json.dumps(fields, separators=(",", ":")).encode()
-    return b"%08x %s\n" % (crc32(body), body)
+def _lines(journal: Journal) -> list[bytes]:
+    entries: list[dict[str, object]] = [
+        {"target": item.target, "first": item.first, "written": list(item.written)}
+        for item in journal.originals
+    ]
+    entries += [
+        {
+            "ceiling": [item.link, item.mtu_bytes, item.reason.value, item.message],
+            "settings": journal.settings_hash,
+        }
+        for item in journal.ceilings
+    ]
+    bodies = [json.dumps({"boot": journal.boot_id, **entry}).encode() for entry in entries]
+    return [b"%08x %s\n" % (crc32(body), body) for body in bodies]
 
 
 def _replace_file(journal: Journal) -> None:
@@ -156,8 +165,7 @@ def _replace_file(journal: Journal) -> None:
     try:
         os.makedirs(journal.folder, mode=0o755, exist_ok=True)
         with open(temporary, "wb") as file:
-            for entry in (*journal.originals, *journal.ceilings):
-                file.write(_encode(entry, journal.boot_id))
+            file.writelines(_lines(journal))
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, journal.path)

@@ -1,6 +1,4 @@
-"""
-From proofs and failures to findings and one outcome. Pure.
-"""
+"""From proofs and failures to findings and one outcome. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace

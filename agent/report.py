@@ -1,0 +1,77 @@
+"""From what a pass saw and did to the one Report that the gate and the commands look at. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+from agent.plan import floor_bytes
+from agent.scene import Scene
+from agent.state import Change, Finding, Plan, Proof, Reason, Report, Severity
+from agent.verdict import (
+    Ceiling,
+    ceiling_finding,
+    memory_finding,
+    outcome_of,
+    proof_finding,
+    way_back_finding,
+)
+
+
+def journal_findings(path: str, problems: Iterable[str]) -> tuple[Finding, ...]:
+    """Return a note for each part of the journal that could not be read."""
+    return tuple(
+        Finding("journal", Severity.NOTE, Reason.JOURNAL_DAMAGED, path, problem)
+        for problem in problems
+    )
+
+
+def build(
+    scene: Scene,
+    ceilings: Iterable[Ceiling],
+    failures: Iterable[Finding],
+    proofs: Sequence[Proof],
+    applied: tuple[Change, ...],
+) -> Report:
+    """Return the report of a pass that ended in this scene."""
+    remaining = scene.plan
+    findings = [*failures, *remaining.findings, *scene.known.findings]
+    findings += [
+        ceiling_finding(item) for item in ceilings if item.mtu_bytes < scene.desired.mtu_bytes
+    ]
+    for proof in proofs:
+        findings += _proof_findings(scene, proof)
+    findings += [_unread(problem) for problem in scene.state.problems]
+    findings += [item for item in (memory_finding(scene.state),) if item]
+    findings += _unconverged(remaining, findings)
+    mtus = {name: link.mtu_bytes for name in remaining.links if (link := scene.state.named(name))}
+    unique = tuple(dict.fromkeys(findings))
+    return Report(outcome_of(unique), unique, remaining, tuple(proofs), mtus, applied)
+
+
+def _unread(problem: str) -> Finding:
+    return Finding("host", Severity.NOTE, Reason.HOST_UNREADABLE, "", problem)
+
+
+def _proof_findings(scene: Scene, proof: Proof) -> list[Finding]:
+    link = scene.carrier(proof.endpoint.address)
+    if link is None:
+        return []
+    first = floor_bytes(link, scene.desired.first_values)
+    found = (proof_finding(proof, link.mtu_bytes, first), way_back_finding(proof))
+    return [item for item in found if item]
+
+
+def _unconverged(remaining: Plan, findings: Sequence[Finding]) -> list[Finding]:
+    """Return a failure for each change still planned that no other finding explains."""
+    explained = {finding.target for finding in findings if finding.severity is Severity.FAILED}
+    if any(finding.reason is Reason.JOURNAL_UNWRITABLE for finding in findings):
+        return []
+    return [
+        Finding(
+            "apply",
+            Severity.FAILED,
+            Reason.NOT_CONVERGED,
+            change.target,
+            f"{change.target} is {change.before}, wanted {change.after}",
+        )
+        for change in remaining.changes
+        if change.target not in explained
+    ]

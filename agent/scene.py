@@ -1,0 +1,121 @@
+"""What one pass works on, and what is remembered between passes: endpoints, journal, ceilings."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from agent.config import AgentConfig
+from agent.endpoints import Known, from_mounts, gather, merge, read_file
+from agent.journal import Journal, load
+from agent.links import LinkPolicy
+from agent.plan import Desired, current_value, plan
+from agent.ports import Host, Prober, Resolver
+from agent.state import Address, Change, Endpoint, HostState, Link, LinkName, Plan
+from agent.sysctls import MemoryGuard
+from agent.verdict import Ceiling
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The outside, as the pass needs it; ``api_server`` is (address, port) when there is one."""
+
+    host: Host
+    prober: Prober
+    resolver: Resolver
+    api_server: tuple[Address, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What one pass works on: the endpoints, the host as it is, what is desired of it."""
+
+    known: Known
+    state: HostState
+    desired: Desired
+
+    @property
+    def plan(self) -> Plan:
+        """Return the plan for this scene."""
+        return plan(self.desired, self.state)
+
+    def served(self) -> tuple[tuple[Endpoint, LinkName], ...]:
+        """Return each endpoint that some link carries, with that link."""
+        return tuple(
+            (endpoint, link.name)
+            for endpoint in self.desired.endpoints
+            if (route := self.state.routes.get(endpoint.address)) and not route.is_local
+            if (link := self.state.link(route.link_index))
+        )
+
+    def carrier(self, address: Address) -> Link | None:
+        """Return the link that the route to this address leaves by, or None."""
+        route = self.state.routes.get(address)
+        return self.state.link(route.link_index) if route else None
+
+
+class Survey:
+    """Looks at the host, and remembers the endpoints, the journal and the ceilings found."""
+
+    def __init__(self, config: AgentConfig, tools: Tools, folder: str) -> None:
+        """Take the settings, the outside, and the folder of the journal."""
+        self._config = config
+        self._tools = tools
+        self._folder = folder
+        self._known = Known((), ())
+        self.journal: Journal | None = None
+        self.ceilings: dict[LinkName, Ceiling] = {}
+
+    def look(self, ignored: frozenset[str] = frozenset(), *, resolve: bool = True) -> Scene:
+        """Observe the host; ``resolve`` also reads the endpoints file and asks the DNS again."""
+        if resolve:
+            path = self._config.storage_endpoints_file
+            self._known = gather(
+                self._config.storage_endpoints, read_file(path), path, self._tools.resolver
+            )
+        state = self._tools.host.observe([item.address for item in self._known.endpoints])
+        mounted = from_mounts(state.mounts) if self._config.storage_mounts else ()
+        return self._scene(merge(self._known, mounted), state, ignored)
+
+    def again(self, scene: Scene) -> Scene:
+        """Observe again and carry over what this pass has learned."""
+        fresh = self.look(scene.desired.ignored_targets, resolve=False)
+        ceilings = {**scene.desired.ceilings, **fresh.desired.ceilings}
+        return replace(fresh, desired=replace(fresh.desired, ceilings=ceilings))
+
+    def record(self, state: HostState, changes: Iterable[Change]) -> None:
+        """Write down what these changes replace; raises JournalError."""
+        self.journal = self.open_journal(state).record(changes)
+
+    def keep_ceilings(self) -> None:
+        """Write down the ceilings, for the next start; raises JournalError."""
+        if self.journal and (self.ceilings or self.journal.ceilings):
+            self.journal = self.journal.hold(self.ceilings.values(), self._config.hash)
+
+    def forget_ceilings(self) -> None:
+        """Let the next pass try the full size again."""
+        self.ceilings = {}
+        if self.journal:
+            self.journal = replace(self.journal, settings_hash="")
+
+    def open_journal(self, state: HostState) -> Journal:
+        """Return this boot's journal, and take up the ceilings found by the same settings."""
+        if self.journal is None or self.journal.boot_id != state.boot_id:
+            self.journal = load(self._folder, state.boot_id)
+            if self.journal.settings_hash == self._config.hash:
+                self.ceilings = {item.link: item for item in self.journal.ceilings}
+        return self.journal
+
+    def _scene(self, known: Known, state: HostState, ignored: frozenset[str]) -> Scene:
+        journal = self.open_journal(state)
+        values = {item.target: current_value(item.target, state) for item in journal.originals}
+        config = self._config
+        desired = Desired(
+            mtu_bytes=config.mtu,
+            rows=config.sysctls,
+            guard=MemoryGuard(config.memory_connections, config.memory_share),
+            links=LinkPolicy(config.links_include, config.links_exclude),
+            endpoints=known.endpoints,
+            ceilings={name: item.mtu_bytes for name, item in self.ceilings.items()},
+            first_values=journal.first_values(values),
+            ignored_targets=ignored,
+        )
+        return Scene(known, state, desired)

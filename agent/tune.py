@@ -1,0 +1,321 @@
+"""
+One pass over the node: plan, journal, write, plan again, prove the path, fall back if need be.
+
+Decisions are the pure functions of ``plan`` and ``verdict``; this file only orders them. It knows
+nothing of Kubernetes: ``plan``, ``apply``, ``verify`` and ``revert`` run on any Linux host.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from agent.config import AgentConfig
+from agent.journal import JournalError
+from agent.links import stack
+from agent.plan import floor_bytes, plan_revert
+from agent.ports import Contact, HostError
+from agent.report import build, journal_findings
+from agent.scene import Scene, Survey, Tools
+from agent.state import (
+    Address,
+    Change,
+    Endpoint,
+    Finding,
+    LinkMtuChange,
+    LinkName,
+    Plan,
+    Proof,
+    Reason,
+    Report,
+    Severity,
+    Verdict,
+)
+from agent.verdict import (
+    Ceiling,
+    failure_finding,
+    refusal_ceiling,
+    smallest_passing,
+)
+
+
+class Tuner:
+    """Tunes one host by one configuration, remembering what it learned between passes."""
+
+    def __init__(self, config: AgentConfig, tools: Tools, folder: str) -> None:
+        """Take the settings, the outside, and the folder of the journal."""
+        self._tools = tools
+        self._survey = Survey(config, tools, folder)
+
+    def plan(self) -> tuple[Scene, Plan]:
+        """Return what would change now; writes nothing and sends no packet but DNS."""
+        scene = self._survey.look()
+        return scene, scene.plan
+
+    def verify(self) -> Report:
+        """Hold the host against what is desired and prove the paths as they are."""
+        scene = self._survey.look()
+        return self._report(scene, (), self._prove(scene), ())
+
+    def tune(self, ignored: frozenset[str] = frozenset()) -> Report:
+        """Bring the host to what is desired, prove it, and fall back where it is not safe."""
+        scene = self._survey.look(ignored)
+        contacts = self._contact(scene)
+        scene = self._withhold_silent(scene, contacts)
+        before = self._baseline(scene)
+        scene, applied, failures = self._converge(scene)
+        scene, lost = self._keep_baseline(scene, before)
+        proofs = self._prove(scene, contacts)
+        scene, proofs, lowered, refused = self._fall_back(scene, proofs)
+        return self._report(scene, (*failures, *lost, *refused), proofs, (*applied, *lowered))
+
+    def repair(self, ignored: frozenset[str] = frozenset()) -> tuple[Change, ...]:
+        """Write back what drifted, without probing: the quick half of a pass."""
+        scene = self._survey.look(ignored, resolve=False)
+        _, applied, _ = self._converge(scene)
+        return applied
+
+    def revert(self) -> tuple[Plan, tuple[Finding, ...]]:
+        """Put first values back where a value of ours still stands; forget the journal if all."""
+        state = self._survey.look(resolve=False).state
+        journal = self._survey.open_journal(state)
+        wanted = plan_revert(journal.originals, state)
+        failures = []
+        for change in wanted.changes:
+            try:
+                self._tools.host.apply(change)
+            except HostError as error:
+                failures.append(failure_finding(change, error))
+        if not failures and not journal.problems:
+            journal.erase()
+        self._survey.journal = None
+        return wanted, (*journal_findings(journal.path, journal.problems), *failures)
+
+    def forget(self) -> None:
+        """Drop what was learned about paths, so that the next pass tries the full size again."""
+        self._survey.forget_ceilings()
+
+    def _contact(self, scene: Scene) -> dict[Endpoint, Contact]:
+        return {endpoint: self._tools.prober.contact(endpoint) for endpoint, _ in scene.served()}
+
+    def _withhold_silent(self, scene: Scene, contacts: dict[Endpoint, Contact]) -> Scene:
+        """Do not raise a link whose every endpoint is silent: nothing could prove it."""
+        held = dict(scene.desired.ceilings)
+        by_link: dict[LinkName, list[Contact]] = {}
+        for endpoint, name in scene.served():
+            by_link.setdefault(name, []).append(contacts[endpoint])
+        for name, answers in by_link.items():
+            link = scene.state.named(name)
+            if link and not any(answer.answered for answer in answers):
+                held[name] = min(link.mtu_bytes, held.get(name, link.mtu_bytes))
+        return replace(scene, desired=replace(scene.desired, ceilings=held))
+
+    def _baseline(self, scene: Scene) -> dict[LinkName, tuple[Contact, ...]]:
+        """Ask what must go on working, for each link about to grow that other traffic uses."""
+        growing = {
+            change.link
+            for change in scene.plan.changes
+            if isinstance(change, LinkMtuChange) and change.after_bytes > change.before_bytes
+        }
+        return {
+            name: contacts
+            for name in scene.plan.links
+            if self._layers(scene, name) & growing
+            if (contacts := self._reach(scene, name))
+        }
+
+    def _layers(self, scene: Scene, name: LinkName) -> set[LinkName]:
+        link = scene.state.named(name)
+        return {layer.name for layer in stack(link, scene.state)} if link else set()
+
+    def _reach(self, scene: Scene, name: LinkName) -> tuple[Contact, ...]:
+        link = scene.state.named(name)
+        gateways = [
+            route.gateway
+            for route in scene.state.default_routes
+            if link and route.link_index == link.index and route.gateway
+        ]
+        if not gateways:
+            return ()
+        contacts = [self._tools.prober.reach_gateway(gateway) for gateway in gateways]
+        if self._tools.api_server:
+            contacts.append(self._tools.prober.reach_server(*self._tools.api_server))
+        return tuple(contacts)
+
+    def _converge(self, scene: Scene) -> tuple[Scene, tuple[Change, ...], tuple[Finding, ...]]:
+        """Journal, then write each change; a refusal is kept and the others go on."""
+        wanted = scene.plan
+        if wanted.is_empty:
+            return scene, (), ()
+        try:
+            self._survey.record(scene.state, wanted.changes)
+        except JournalError as error:
+            return scene, (), (_unwritable(error),)
+        applied: list[Change] = []
+        failures: list[Finding] = []
+        for change in wanted.changes:
+            try:
+                self._tools.host.apply(change)
+            except HostError as error:
+                ceiling = refusal_ceiling(change, error)
+                if ceiling:
+                    self._survey.ceilings[ceiling.link] = ceiling
+                else:
+                    failures.append(failure_finding(change, error))
+            else:
+                applied.append(change)
+        return self._survey.again(scene), tuple(applied), tuple(failures)
+
+    def _keep_baseline(
+        self, scene: Scene, before: dict[LinkName, tuple[Contact, ...]]
+    ) -> tuple[Scene, tuple[Finding, ...]]:
+        """Hold what answered before against now; what was lost rolls its link back."""
+        findings: list[Finding] = []
+        for name, contacts in before.items():
+            lost = self._lost(scene, name, contacts)
+            if not lost:
+                continue
+            scene = self._restore(scene, name, Reason.BASELINE_LOST, f"{lost} stopped answering")
+            if still := self._lost(scene, name, contacts):
+                message = f"{still} does not answer though {name} has its first MTU back"
+                findings.append(
+                    Finding("baseline", Severity.FAILED, Reason.BASELINE_LOST, name, message)
+                )
+        return scene, tuple(findings)
+
+    def _lost(self, scene: Scene, name: LinkName, before: tuple[Contact, ...]) -> str:
+        answered = {contact.peer for contact in before if contact.answered}
+        if not answered:
+            return ""
+        after = self._reach(scene, name)
+        return ", ".join(
+            contact.peer
+            for contact in after
+            if contact.peer in answered and contact.answered is False
+        )
+
+    def _restore(self, scene: Scene, name: LinkName, reason: Reason, what: str) -> Scene:
+        link = scene.state.named(name)
+        if link is None:
+            return scene
+        first = floor_bytes(link, scene.desired.first_values)
+        message = f"{what} at MTU {link.mtu_bytes}, so {name} has its first MTU {first} back"
+        return self._lower(scene, Ceiling(name, first, reason, message))[0]
+
+    def _lower(self, scene: Scene, ceiling: Ceiling) -> tuple[Scene, tuple[Change, ...]]:
+        """Bring a link down to what is safe and end the connections born above that."""
+        self._survey.ceilings[ceiling.link] = ceiling
+        held = {**scene.desired.ceilings, ceiling.link: ceiling.mtu_bytes}
+        scene = replace(scene, desired=replace(scene.desired, ceilings=held))
+        scene, applied, _ = self._converge(scene)
+        self._end_connections(scene, ceiling)
+        return scene, applied
+
+    def _end_connections(self, scene: Scene, ceiling: Ceiling) -> None:
+        remotes: dict[int, list[Address]] = {}
+        for endpoint, name in scene.served():
+            if name == ceiling.link:
+                remotes.setdefault(endpoint.port, []).append(endpoint.address)
+        for port, addresses in remotes.items():
+            try:
+                self._tools.prober.end_connections(addresses, port, ceiling.mtu_bytes)
+            except HostError as error:
+                message = f"{ceiling.message}; connections opened in between stay stuck until "
+                message += f"their mounts are unmounted ({error.detail})"
+                self._survey.ceilings[ceiling.link] = replace(ceiling, message=message)
+
+    def _prove(
+        self,
+        scene: Scene,
+        contacts: dict[Endpoint, Contact] | None = None,
+        only: LinkName | None = None,
+    ) -> tuple[Proof, ...]:
+        proofs = []
+        for endpoint, name in scene.served():
+            link = scene.state.named(name)
+            if link is None or (only and name != only):
+                continue
+            contact = (contacts or {}).get(endpoint)
+            if contact and not contact.answered:
+                proofs.append(_silent(endpoint, link.mtu_bytes, contact))
+            else:
+                proofs.append(self._tools.prober.prove(endpoint, link.mtu_bytes))
+        return tuple(proofs)
+
+    def _fall_back(
+        self, scene: Scene, proofs: tuple[Proof, ...]
+    ) -> tuple[Scene, tuple[Proof, ...], tuple[Change, ...], tuple[Finding, ...]]:
+        """Lower each link whose path passes less: first to what passes, else to its first MTU."""
+        lowered: list[Change] = []
+        for name in scene.plan.links:
+            for is_last in (False, True):
+                mine = [proof for proof in proofs if _is_on(scene, proof, name)]
+                small = smallest_passing(mine)
+                link = scene.state.named(name)
+                if not small or link is None:
+                    break
+                first = floor_bytes(link, scene.desired.first_values)
+                mtu = first if is_last else max(first, min(small.values()))
+                if mtu >= link.mtu_bytes:
+                    break
+                scene, applied = self._lower(scene, _path_ceiling(name, mtu, link.mtu_bytes, mine))
+                lowered += applied
+                again = {item.endpoint: item for item in self._prove(scene, only=name)}
+                proofs = tuple(again.get(proof.endpoint, proof) for proof in proofs)
+        refused = self._keep_ceilings()
+        return scene, proofs, tuple(lowered), refused
+
+    def _keep_ceilings(self) -> tuple[Finding, ...]:
+        try:
+            self._survey.keep_ceilings()
+        except JournalError as error:
+            return (_unwritable(error),)
+        return ()
+
+    def _report(
+        self,
+        scene: Scene,
+        failures: Iterable[Finding],
+        proofs: tuple[Proof, ...],
+        applied: tuple[Change, ...],
+    ) -> Report:
+        journal = self._survey.open_journal(scene.state)
+        notes = journal_findings(journal.path, journal.problems)
+        ceilings = self._survey.ceilings.values()
+        return build(scene, ceilings, (*failures, *notes), proofs, applied)
+
+
+def _unwritable(error: JournalError) -> Finding:
+    message = f"{error}; nothing was written to the host, because it could not be undone"
+    return Finding("journal", Severity.FAILED, Reason.JOURNAL_UNWRITABLE, "", message)
+
+
+def _silent(endpoint: Endpoint, wanted_bytes: int, contact: Contact) -> Proof:
+    refused = "refused" in contact.detail
+    reason = Reason.ENDPOINT_REFUSED if refused else Reason.ENDPOINT_SILENT
+    return Proof(
+        endpoint=endpoint,
+        verdict=Verdict.INCONCLUSIVE,
+        wanted_bytes=wanted_bytes,
+        passes_bytes=None,
+        server_mtu_bytes=None,
+        way_back="",
+        reason=reason,
+        signs=(contact.detail,),
+    )
+
+
+def _is_on(scene: Scene, proof: Proof, name: LinkName) -> bool:
+    link = scene.carrier(proof.endpoint.address)
+    return link is not None and link.name == name
+
+
+def _path_ceiling(name: LinkName, mtu: int, tried: int, proofs: Sequence[Proof]) -> Ceiling:
+    worst = min(
+        (proof for proof in proofs if proof.endpoint.address in smallest_passing(proofs)),
+        key=lambda proof: proof.passes_bytes or 0,
+    )
+    reason = worst.reason if worst.verdict is Verdict.SMALLER else Reason.BLACK_HOLE
+    message = (
+        f"packets of {tried} bytes do not pass to {worst.endpoint.host}, so {name} has MTU {mtu}: "
+        "raise the MTU of what lies between, then restart the agent"
+    )
+    return Ceiling(name, mtu, reason, message)
