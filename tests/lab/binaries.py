@@ -1,0 +1,208 @@
+"""Provide the lab's programs: KUBEBUILDER_ASSETS when it has them, else built from pinned modules.
+
+The wrapper modules under `tests/lab/binaries/` pin every version by go.mod and go.sum. What was
+built stays in the cache (`tests.lab.cache`), so only the first run needs Go and minutes.
+
+`python -m tests.lab.binaries [NAME ...]` builds what is missing and prints where each file is.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab import cache
+from tests.lab.golang import GoError, Module, find_go
+from tests.lab.progress import Progress
+
+WRAPPERS = Path(__file__).parent / "binaries"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One program: which module it comes from and how it is built."""
+
+    wrapper: Path
+    module: str
+    package: str
+    about_seconds: int
+    ldflags: str = ""
+
+    def version(self) -> str:
+        """Return the pinned version."""
+        return Module(self.wrapper).version_of(self.module)
+
+    def build(self, output: Path, progress: Progress, lock: int) -> None:
+        """Compile the program."""
+        flags = self.ldflags.replace("VERSION", self.version())
+        Module(self.wrapper).build(self.package, output, flags, progress=progress, lock=lock)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One text file put together from files that a module carries."""
+
+    wrapper: Path
+    module: str
+    parts: tuple[str, ...]
+    about_seconds: int = 2
+
+    def version(self) -> str:
+        """Return the pinned version."""
+        return Module(self.wrapper).version_of(self.module)
+
+    def build(self, output: Path, _progress: Progress, _lock: int) -> None:
+        """Join the parts as YAML documents."""
+        source = Module(self.wrapper).source_of(self.module)
+        texts = [(source / part).read_text(encoding="utf-8") for part in self.parts]
+        output.write_text("\n---\n".join(texts), encoding="utf-8")
+
+
+Item = Program | Text
+
+# https://pkg.go.dev/k8s.io/component-base/version: how the release scripts stamp a version
+_STAMP = (
+    "-X k8s.io/component-base/version.gitVersion=vVERSION"
+    " -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"
+)
+
+
+def _kubernetes(name: str, about_seconds: int) -> Program:
+    package = f"k8s.io/kubernetes/cmd/{name}"
+    return Program(WRAPPERS / "kubernetes", "k8s.io/kubernetes", package, about_seconds, _STAMP)
+
+
+ITEMS: Mapping[str, Item] = {
+    "etcd": Program(WRAPPERS / "etcd", "go.etcd.io/etcd/server/v3", ".", 45),
+    "kube-apiserver": _kubernetes("kube-apiserver", 240),
+    "kube-controller-manager": _kubernetes("kube-controller-manager", 70),
+    "kube-scheduler": _kubernetes("kube-scheduler", 15),
+    "kubectl": _kubernetes("kubectl", 30),
+    "kwok": Program(WRAPPERS / "kwok", "sigs.k8s.io/kwok", "sigs.k8s.io/kwok/cmd/kwok", 75),
+    "kwok-stages": Text(
+        WRAPPERS / "kwok",
+        "sigs.k8s.io/kwok",
+        tuple(
+            f"kustomize/stage/{part}.yaml"
+            for part in (
+                "node/fast/node-initialize",
+                "node/heartbeat-with-lease/node-heartbeat-with-lease",
+                "pod/fast/pod-ready",
+                "pod/fast/pod-complete",
+                "pod/fast/pod-delete",
+            )
+        ),
+    ),
+}
+
+
+class MissingBinaryError(Exception):
+    """A program is neither in KUBEBUILDER_ASSETS nor intact in the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The items and where they are kept."""
+
+    items: Mapping[str, Item]
+    root: Path
+    assets: Path | None
+
+    def find(self, name: str) -> Path:
+        """Return the path of one item, by a look at its size and mtime only.
+
+        :raises MissingBinaryError: it is not there, or not as it was built.
+        """
+        given = self._given(name)
+        if given is not None:
+            return given
+        slot = self._slot(name)
+        if slot.unchanged() or slot.intact():
+            return slot.file
+        message = f"{slot.file} is missing or damaged; run: python -m tests.lab.binaries {name}"
+        raise MissingBinaryError(message)
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Return the names that have to be built, by full checksum."""
+        return [n for n in names if self._given(n) is None and not self._slot(n).intact()]
+
+    def ensure(self, names: Iterable[str], progress: Progress) -> dict[str, Path]:
+        """Return the path of each item, built when it is missing or damaged.
+
+        :raises GoError: something has to be built and Go is missing, too old or fails.
+        """
+        wanted = list(names)
+        missing = self.missing(wanted)
+        if missing:
+            find_go()
+            total = sum(self.items[name].about_seconds for name in missing)
+            listed = ", ".join(missing)
+            progress.line(f"To build for the lab, once: {listed}. About {_duration(total)}.")
+        for name in missing:
+            self._build(name, progress)
+        return {name: self.find(name) for name in wanted}
+
+    def _build(self, name: str, progress: Progress) -> None:
+        item = self.items[name]
+        about = _duration(item.about_seconds)
+        progress.start(f"building {name} {item.version()} (about {about})")
+        self._slot(name).publish(lambda path, lock: item.build(path, progress, lock), progress)
+        progress.line(f"  {name} is ready after {progress.seconds():.0f} s")
+
+    def _given(self, name: str) -> Path | None:
+        given = self.assets / name if self.assets else None
+        return given if given and given.is_file() else None
+
+    def _slot(self, name: str) -> cache.Slot:
+        return cache.Slot(self.root, name, self.items[name].version())
+
+
+def default_shelf() -> Shelf:
+    """Return the lab's own items, in the places the environment names."""
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    return Shelf(ITEMS, cache.default_root(), Path(assets) if assets else None)
+
+
+def find(name: str) -> Path:
+    """Return the path of one of the lab's items; see `Shelf.find`."""
+    return default_shelf().find(name)
+
+
+def ensure(
+    names: Iterable[str] = tuple(ITEMS), progress: Progress | None = None
+) -> dict[str, Path]:
+    """Build what is missing of the lab's items; see `Shelf.ensure`."""
+    return default_shelf().ensure(names, progress or Progress())
+
+
+def _duration(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 100 else f"{round(seconds / 60)} min"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build the named items (all unless named) and print their paths; 1 when that fails."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.lab.binaries",
+        description="Build the lab's pinned programs into the cache and print where they are.",
+        epilog="Without NAME: all of them. TUNEGATE_CACHE moves the cache; "
+        "KUBEBUILDER_ASSETS names a folder whose programs are used as they are.",
+    )
+    parser.add_argument("names", metavar="NAME", nargs="*", help=", ".join(ITEMS))
+    names = parser.parse_args(arguments).names or list(ITEMS)
+    unknown = [name for name in names if name not in ITEMS]
+    if unknown:
+        parser.error(f"no such program: {', '.join(unknown)} (there are: {', '.join(ITEMS)})")
+    try:
+        paths = ensure(names)
+    except GoError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    for path in paths.values():
+        sys.stdout.write(f"{path}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

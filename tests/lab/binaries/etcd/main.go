@@ -1,0 +1,10 @@
+// Command etcd is the released etcd server, built from its module for the lab.
+package main
+
+import (
+	"os"
+
+	"go.etcd.io/etcd/server/v3/etcdmain"
+)
+
+func main() { etcdmain.Main(os.Args) }
