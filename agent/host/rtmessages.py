@@ -35,6 +35,8 @@ _IFLA_LINK_NETNSID: Final = 37
 _IFLA_MIN_MTU: Final = 50
 _IFLA_MAX_MTU: Final = 51
 _IFLA_INFO_KIND: Final = 1
+_IFLA_INFO_DATA: Final = 2
+_IFLA_VXLAN_LINK: Final = 3
 _RTEXT_FILTER_SKIP_STATS: Final = 8
 
 _IFA_ADDRESS: Final = 1
@@ -102,10 +104,12 @@ def decode_link(body: bytes) -> Link:
     """Return the link of one RTM_NEWLINK body."""
     _, device_type, index, flags, _ = IFINFOMSG.unpack_from(body)
     found = attributes(body, IFINFOMSG.size)
-    kind = text(attributes(found.get(_IFLA_LINKINFO, b"")).get(_IFLA_INFO_KIND, b""))
-    lower = number(found.get(_IFLA_LINK))
+    information = attributes(found.get(_IFLA_LINKINFO, b""))
+    kind = text(information.get(_IFLA_INFO_KIND, b""))
     is_elsewhere = _IFLA_LINK_NETNSID in found
-    has_lower = lower not in (0, index) and not is_elsewhere and kind not in PAIRED_KINDS
+    lower = 0 if is_elsewhere or kind in PAIRED_KINDS else number(found.get(_IFLA_LINK))
+    if kind == "vxlan":  # names its lower link in its own data only
+        lower = number(attributes(information.get(_IFLA_INFO_DATA, b"")).get(_IFLA_VXLAN_LINK))
     return Link(
         index=index,
         name=LinkName(text(found[IFLA_IFNAME])),
@@ -115,7 +119,7 @@ def decode_link(body: bytes) -> Link:
         min_mtu_bytes=number(found.get(_IFLA_MIN_MTU)),
         max_mtu_bytes=number(found.get(_IFLA_MAX_MTU)) or None,
         is_up=bool(flags & IFF_UP),
-        lower_index=lower if has_lower else None,
+        lower_index=lower if lower not in (0, index) else None,
         master_index=number(found.get(IFLA_MASTER)) or None,
         peer_elsewhere=is_elsewhere,
     )
