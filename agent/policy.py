@@ -1,0 +1,72 @@
+"""What a report means for the gate and for the next pass. Pure; seconds are monotonic."""
+
+from dataclasses import dataclass, replace
+
+from agent.config import AgentConfig
+from agent.state import Finding, Outcome, Reason, Report, Severity
+from agent.verdict import outcome_of, settle_pending
+
+FIRST_RETRY_SECONDS = 1.0
+MAX_RETRY_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class GatePolicy:
+    """When the gate opens on less than tuned."""
+
+    on_degraded: str
+    on_failed: str
+    deadline_seconds: float
+    retry_seconds: float
+
+    @classmethod
+    def of(cls, config: AgentConfig) -> "GatePolicy":
+        """Return the configured policy."""
+        return cls(
+            config.gate_on_degraded,
+            config.gate_on_failed,
+            config.gate_deadline_seconds,
+            config.probe_retry_seconds,
+        )
+
+    def opens(self, outcome: Outcome, waited_seconds: float) -> bool:
+        """Return whether the gate may open, this long after the agent started."""
+        if self.deadline_seconds and waited_seconds >= self.deadline_seconds:
+            return True
+        return {
+            Outcome.TUNED: True,
+            Outcome.DEGRADED: self.on_degraded == "open",
+            Outcome.FAILED: self.on_failed == "open",
+            Outcome.PENDING: False,
+        }[outcome]
+
+
+def settled(report: Report, pending_seconds: float, policy: GatePolicy) -> Report:
+    """Return the report with what stayed unknown for the whole retry time counted as degraded."""
+    if report.outcome is not Outcome.PENDING or pending_seconds < policy.retry_seconds:
+        return report
+    findings = settle_pending(report.findings)
+    return replace(report, findings=findings, outcome=outcome_of(findings))
+
+
+def with_findings(report: Report, more: tuple[Finding, ...]) -> Report:
+    """Return the report with more findings and the outcome that follows."""
+    findings = (*report.findings, *more)
+    return replace(report, findings=findings, outcome=outcome_of(findings))
+
+
+def contested_finding(target: str, value: str, hint: str, backoff_seconds: float) -> Finding:
+    """Return what it means that somebody keeps writing over a target."""
+    return Finding(
+        check="drift",
+        severity=Severity.DEGRADED,
+        reason=Reason.TARGET_CONTESTED,
+        target=target,
+        message=f"another program keeps {target} at {value}{hint}; left alone for "
+        f"{backoff_seconds:.0f} s, stop that program or give it the same value",
+    )
+
+
+def retry_seconds(attempt: int) -> float:
+    """Return the wait before this attempt (0 is the first retry): doubling, 15 s at most."""
+    return float(min(FIRST_RETRY_SECONDS * 2 ** min(attempt, 10), MAX_RETRY_SECONDS))
