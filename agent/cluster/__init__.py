@@ -1,0 +1,1 @@
+"""The cluster's edge: the agent's few API calls, on http.client and ssl alone."""

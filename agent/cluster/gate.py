@@ -1,0 +1,152 @@
+"""
+Make the Node say what the agent found, and open the gate.
+
+Level-triggered: each step compares the Node as last seen with what is wanted and writes the
+difference, in this order: labels, annotation and gate in one patch, then the condition, then the
+events. Whatever a crash or an outage leaves undone is done by a later step.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from agent.cluster.backoff import Backoff
+from agent.cluster.client import ClusterClient
+from agent.cluster.errors import ClusterError, ConflictError
+from agent.node import NodeView, Wanted
+from agent.node_patch import Operation, condition_patch, condition_status, event_body, node_patch
+from agent.state import Outcome
+
+_EVENTS_LIMIT = 16  # events that wait while the API server is away
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """
+    What was written since the last completed step.
+
+    ``wrote`` holds "node", "status" and "event", once for each request; ``opened`` the keys of
+    the gate taints that were taken away.
+    """
+
+    view: NodeView
+    wrote: tuple[str, ...]
+    opened: tuple[str, ...]
+
+
+class Publisher:
+    """
+    Writes one Node.
+
+    ``see`` and ``announce`` may be called from any thread, ``step`` from one at a time.
+    """
+
+    def __init__(
+        self, client: ClusterClient, name: str, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Know nothing of the Node yet; ``clock`` gives seconds since the epoch."""
+        self._client = client
+        self._name = name
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._view: NodeView | None = None
+        self._events: list[Operation] = []
+        self._wrote: list[str] = []
+        self._opened: list[str] = []
+
+    def see(self, view: NodeView | None) -> None:
+        """Take in the Node from the watch; None: it is gone. An older one is passed over."""
+        with self._lock:
+            if view is None or self._view is None or not _is_older(view, self._view):
+                self._view = view
+
+    def announce(self, reason: str, message: str, *, is_warning: bool) -> None:
+        """Have an event posted by the next step; the oldest give way when too many wait."""
+        event = event_body(self._name, reason, message, self._clock(), is_warning=is_warning)
+        with self._lock:
+            self._events = [*self._events, event][-_EVENTS_LIMIT:]
+
+    def step(self, wanted: Wanted) -> Published:
+        """
+        Write what differs; no request at all when nothing does and the Node was seen.
+
+        Raises ClusterError; the next step reads the Node again.
+        """
+        try:
+            view = self._view or self._client.get_node(self._name)
+            view = self._write_node(view, wanted)
+            view = self._write_status(view, wanted)
+            self._post_events()
+        except ClusterError:
+            with self._lock:
+                self._view = None
+            raise
+        self.see(view)
+        done = Published(view, tuple(self._wrote), tuple(self._opened))
+        self._wrote, self._opened = [], []
+        return done
+
+    def _write_node(self, view: NodeView, wanted: Wanted) -> NodeView:
+        operations = node_patch(view, wanted, self._clock())
+        if not operations:
+            return view
+        after = self._client.patch_node(self._name, operations)
+        self._wrote.append("node")
+        left = after.gate_taints(wanted.taint_keys) if wanted.open_gate else ()
+        gone = set(view.gate_taints(wanted.taint_keys)) - set(after.gate_taints(wanted.taint_keys))
+        self._opened.extend(sorted(gone))
+        if left:
+            message = f"patch nodes {self._name}: still tainted with {', '.join(left)}"
+            raise ConflictError(message)
+        return after
+
+    def _write_status(self, view: NodeView, wanted: Wanted) -> NodeView:
+        patch = condition_patch(view, wanted, self._clock())
+        if patch is None:
+            return view
+        after = self._client.patch_status(self._name, patch)
+        self._wrote.append("status")
+        before = (view.condition.status, view.condition.reason) if view.condition else None
+        if wanted.outcome and before != (condition_status(wanted), wanted.reason):
+            is_warning = wanted.outcome in (Outcome.DEGRADED, Outcome.FAILED)
+            self.announce(wanted.reason, wanted.message, is_warning=is_warning)
+        return after
+
+    def _post_events(self) -> None:
+        while self._events:
+            event = self._events[0]
+            self._client.create_event(event)
+            self._wrote.append("event")
+            with self._lock:
+                self._events = [one for one in self._events if one is not event]
+
+
+def publish(
+    publisher: Publisher,
+    wanted: Callable[[], Wanted],
+    wait: Callable[[float], bool],
+    on_problem: Callable[[ClusterError], None],
+) -> Published | None:
+    """
+    Step until all is written, and return what was; None when told to stop.
+
+    ``wanted`` is asked before each try, so that a verdict that changes during an outage counts;
+    ``wait`` sleeps that many seconds and returns whether to stop (``threading.Event.wait``).
+    """
+    backoff = Backoff()
+    while True:
+        try:
+            return publisher.step(wanted())
+        except ClusterError as error:
+            on_problem(error)
+            if wait(backoff.next(error)):
+                return None
+
+
+def _is_older(view: NodeView, than: NodeView) -> bool:
+    """Return whether this is an earlier state of the same Node: versions grow (KEP-5504)."""
+    versions = view.resource_version, than.resource_version
+    if view.uid != than.uid or not all(v.isascii() and v.isdigit() for v in versions):
+        return False
+    return int(versions[0]) < int(versions[1])

@@ -1,0 +1,139 @@
+"""
+What the agent knows of its Node and what the Node shall say: values, and how to read them.
+
+Pure. ``agent/node_patch`` compares the two and writes the patches. A field that is absent or is
+not what the API promises reads as empty: a Node must never be able to stop its agent.
+Source of the shapes: Kubernetes API reference, core/v1 Node, NodeCondition and Taint.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agent.state import LinkName, Outcome
+from common import names
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    """One entry of ``spec.taints``; garbage reads as empty texts, so that indexes still count."""
+
+    key: str
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Our own condition as it stands on the Node; ``last_transition`` is RFC 3339 text."""
+
+    status: str
+    reason: str
+    message: str
+    last_transition: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """
+    A Node as last seen, reduced to what the agent acts on.
+
+    ``missing_maps`` names which of ``labels`` and ``annotations`` the Node does not have at all:
+    the API server leaves an empty map out, and JSON Patch cannot add a key to a missing map.
+    """
+
+    name: str
+    uid: str
+    resource_version: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    taints: tuple[Taint, ...]
+    condition: Condition | None
+    missing_maps: tuple[str, ...] = ()
+
+    def gate_taints(self, keys: tuple[str, ...] = names.GATE_TAINTS) -> tuple[str, ...]:
+        """Return the keys of the gate taints that still stand; their values do not matter."""
+        return tuple(t.key for t in self.taints if is_gate(t, keys))
+
+    @property
+    def recorded_boot_id(self) -> str:
+        """Return the boot ID that the state annotation speaks of, "" when it cannot be read."""
+        boot_id = decode_state(self.annotations.get(names.ANNOTATION_STATE, "")).get("boot")
+        return boot_id if isinstance(boot_id, str) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """
+    What the Node shall say.
+
+    ``outcome`` None means that the node is not judged (starting, observing, standing by): labels
+    and annotation go, the condition is Unknown. PENDING keeps what this boot has already said.
+    ``reason`` is CamelCase, ``message`` one sentence; ``link_mtus`` are in bytes, as read back.
+    """
+
+    outcome: Outcome | None
+    reason: str
+    message: str
+    boot_id: str
+    profile_hash: str
+    link_mtus: Mapping[LinkName, int]
+    open_gate: bool
+    taint_keys: tuple[str, ...] = names.GATE_TAINTS
+
+
+def is_gate(taint: Taint, keys: tuple[str, ...]) -> bool:
+    """Return whether this taint is one of ours to remove; another effect is somebody else's."""
+    return taint.key in keys and taint.effect == names.TAINT_EFFECT
+
+
+def decode_state(text: str) -> dict[str, object]:
+    """Return the state annotation's fields, none when it is garbage."""
+    try:
+        decoded = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return decoded if isinstance(decoded, dict) else {}
+
+
+def node_view(raw: object) -> NodeView:
+    """Return the view of one Node object as the API server sent it."""
+    node = _mapping(raw)
+    metadata = _mapping(node.get("metadata"))
+    taints = _mapping(node.get("spec")).get("taints")
+    conditions = _mapping(node.get("status")).get("conditions")
+    return NodeView(
+        name=_text(metadata.get("name")),
+        uid=_text(metadata.get("uid")),
+        resource_version=_text(metadata.get("resourceVersion")),
+        labels=_texts(metadata.get("labels")),
+        annotations=_texts(metadata.get("annotations")),
+        taints=tuple(_taint(one) for one in taints) if isinstance(taints, list) else (),
+        condition=_condition(conditions),
+        missing_maps=tuple(m for m in ("labels", "annotations") if metadata.get(m) is None),
+    )
+
+
+def _taint(raw: object) -> Taint:
+    taint = _mapping(raw)
+    return Taint(key=_text(taint.get("key")), effect=_text(taint.get("effect")))
+
+
+def _condition(conditions: object) -> Condition | None:
+    listed = conditions if isinstance(conditions, list) else []
+    ours = [one for one in map(_mapping, listed) if one.get("type") == names.CONDITION]
+    if not ours:
+        return None
+    keys = ("status", "reason", "message", "lastTransitionTime")
+    return Condition(*(_text(ours[0].get(key)) for key in keys))
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> dict[str, str]:
+    return {key: one for key, one in _mapping(value).items() if isinstance(one, str)}

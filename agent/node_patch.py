@@ -1,0 +1,192 @@
+"""
+Compare a Node with what it shall say, and write the patches that make it so.
+
+Pure. The patches are safe beside other writers: ``spec.taints`` is an atomic list, so a merge
+patch would replace all of it; a JSON Patch (RFC 6902) that tests an entry's key and effect before
+it removes that index takes away our own taint or fails as a whole. Every patch also holds the
+Node's uid, so that a Node made anew under the same name is read before it is written.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+
+from agent.node import NodeView, Wanted, decode_state, is_gate
+from agent.state import Outcome
+from common import names
+
+Operation = dict[str, object]
+"""One operation of a JSON Patch."""
+
+EVENT_NAMESPACE = "default"
+"""Where events about objects without a namespace must live (core/v1 Event validation)."""
+
+_MESSAGE_LIMIT = 1024  # events.k8s.io/v1 Event: note is at most 1 kB
+_NAME_LIMIT = 253  # RFC 1123 subdomain, as for every object name
+_STATUS = {Outcome.TUNED: "True", Outcome.DEGRADED: "False", Outcome.FAILED: "False"}
+
+
+def node_patch(view: NodeView, wanted: Wanted, now_seconds: float) -> list[Operation]:
+    """
+    Return the one JSON Patch that sets labels and annotation and opens the gate.
+
+    Empty when nothing differs: then nothing is to be sent. The API server answers 422 when the
+    Node has changed in a way that matters since ``view``.
+    """
+    labels, annotations = _wanted_maps(view, wanted, now_seconds)
+    changes = [
+        *_map_operations(view, "labels", view.labels, labels),
+        *_map_operations(view, "annotations", view.annotations, annotations),
+        *(_taint_operations(view, wanted.taint_keys) if wanted.open_gate else []),
+    ]
+    return [_test("/metadata/uid", view.uid), *changes] if changes else []
+
+
+def condition_patch(view: NodeView, wanted: Wanted, now_seconds: float) -> Operation | None:
+    """
+    Return the strategic merge patch of ``nodes/status`` for our condition, None when it stands.
+
+    Conditions merge by ``type``, so the kubelet's own are kept; a uid that does not match is
+    refused with 409. ``lastTransitionTime`` moves only when the status does.
+    """
+    status, now = condition_status(wanted), timestamp(now_seconds)
+    message = clip(wanted.message)
+    old = view.condition
+    if old and (old.status, old.reason, old.message) == (status, wanted.reason, message):
+        return None
+    kept = old.last_transition if old and old.status == status else ""
+    condition = {
+        "type": names.CONDITION,
+        "status": status,
+        "reason": wanted.reason,
+        "message": message,
+        "lastHeartbeatTime": now,
+        "lastTransitionTime": kept or now,
+    }
+    return {"metadata": {"uid": view.uid}, "status": {"conditions": [condition]}}
+
+
+def condition_status(wanted: Wanted) -> str:
+    """Return the condition's status: whether the network is tuned, Unknown until judged."""
+    return _STATUS.get(wanted.outcome, "Unknown") if wanted.outcome else "Unknown"
+
+
+def state_annotation(view: NodeView, wanted: Wanted, now_seconds: float) -> str:
+    """
+    Return the state annotation: compact JSON of boot, profile, links, outcome and when.
+
+    The standing text comes back when all but the time is the same, so that time alone is never
+    written.
+    """
+    state: dict[str, object] = {
+        "boot": wanted.boot_id,
+        "profile": wanted.profile_hash,
+        "links": {link: wanted.link_mtus[link] for link in sorted(wanted.link_mtus)},
+        "outcome": str(wanted.outcome or ""),
+    }
+    standing = view.annotations.get(names.ANNOTATION_STATE, "")
+    decoded = decode_state(standing)
+    if isinstance(decoded.pop("when", None), str) and decoded == state:
+        return standing
+    state["when"] = timestamp(now_seconds)
+    return json.dumps(state, separators=(",", ":"))
+
+
+def event_body(
+    node: str, reason: str, message: str, now_seconds: float, *, is_warning: bool
+) -> Operation:
+    """
+    Return a core/v1 Event about a Node.
+
+    The involved uid is the node's name, as the kubelet has it (pkg/kubelet/kubelet.go nodeRef):
+    every ``kubectl describe node`` looks for that. The name holds the time, as client-go's does,
+    so a request sent twice makes one event.
+    """
+    now, suffix = timestamp(now_seconds), f".{int(now_seconds * 1e9):x}"
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {
+            "name": node[: _NAME_LIMIT - len(suffix)] + suffix,
+            "namespace": EVENT_NAMESPACE,
+        },
+        "involvedObject": {"apiVersion": "v1", "kind": "Node", "name": node, "uid": node},
+        "type": "Warning" if is_warning else "Normal",
+        "reason": reason,
+        "message": clip(message),
+        "source": {"component": names.AGENT_COMMAND, "host": node},
+        "reportingComponent": names.AGENT_COMMAND,
+        "reportingInstance": node[:128],
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+    }
+
+
+def timestamp(now_seconds: float) -> str:
+    """Return seconds since the epoch as RFC 3339 in UTC, in whole seconds as metav1.Time is."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now_seconds))
+
+
+def clip(message: str) -> str:
+    """Return the message cut to what an Event may carry: 1024 bytes of UTF-8."""
+    raw = message.encode("utf-8", "replace")
+    if len(raw) <= _MESSAGE_LIMIT:
+        return raw.decode("utf-8")
+    return raw[: _MESSAGE_LIMIT - 3].decode("utf-8", "ignore") + "..."
+
+
+def _wanted_maps(
+    view: NodeView, wanted: Wanted, now_seconds: float
+) -> tuple[Mapping[str, str | None], Mapping[str, str | None]]:
+    """Return what labels and annotations shall be; None takes a key away."""
+    if wanted.outcome is Outcome.PENDING and view.recorded_boot_id == wanted.boot_id:
+        return {}, {}
+    if wanted.outcome in (None, Outcome.PENDING):
+        return {names.LABEL_NETWORK: None, names.LABEL_MTU: None}, {names.ANNOTATION_STATE: None}
+    smallest = min(wanted.link_mtus.values(), default=None)
+    labels = {
+        names.LABEL_NETWORK: str(wanted.outcome),
+        names.LABEL_MTU: None if smallest is None else str(smallest),
+    }
+    return labels, {names.ANNOTATION_STATE: state_annotation(view, wanted, now_seconds)}
+
+
+def _map_operations(
+    view: NodeView, field: str, have: Mapping[str, str], want: Mapping[str, str | None]
+) -> list[Operation]:
+    setting = {key: v for key, v in want.items() if v is not None and have.get(key) != v}
+    path = f"/metadata/{field}"
+    if field in view.missing_maps:
+        # adding the map would replace one made meanwhile: the test fails then
+        whole: Operation = {"op": "add", "path": path, "value": setting}
+        return [_test(path, None), whole] if setting else []
+    operations: list[Operation] = []
+    for key, value in want.items():
+        place = f"{path}/{_escape(key)}"
+        if key in setting:
+            operations.append({"op": "add", "path": place, "value": value})
+        elif value is None and key in have:
+            operations.append({"op": "remove", "path": place})
+    return operations
+
+
+def _taint_operations(view: NodeView, keys: tuple[str, ...]) -> list[Operation]:
+    """Return test, test, remove for each gate taint, the highest index first."""
+    operations: list[Operation] = []
+    for index in reversed(range(len(view.taints))):
+        taint, path = view.taints[index], f"/spec/taints/{index}"
+        if is_gate(taint, keys):
+            operations.append(_test(f"{path}/key", taint.key))
+            operations.append(_test(f"{path}/effect", taint.effect))
+            operations.append({"op": "remove", "path": path})
+    return operations
+
+
+def _test(path: str, value: str | None) -> Operation:
+    return {"op": "test", "path": path, "value": value}
+
+
+def _escape(key: str) -> str:
+    """Return the key as one step of a JSON Pointer (RFC 6901 section 3)."""
+    return key.replace("~", "~0").replace("/", "~1")
