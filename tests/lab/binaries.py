@@ -128,6 +128,16 @@ class Shelf:
         """Return the names that have to be built, by full checksum."""
         return [n for n in names if self._given(n) is None and not self._slot(n).intact()]
 
+    def check(self, names: Iterable[str]) -> None:
+        """Return when everything is there or could be built, judged by a quick look.
+
+        :raises GoError: something is missing and so is a fitting Go.
+        """
+        for name in names:
+            if self._given(name) is None and not self._slot(name).unchanged():
+                find_go()
+                return
+
     def ensure(self, names: Iterable[str], progress: Progress) -> dict[str, Path]:
         """Return the path of each item, built when it is missing or damaged.
 
@@ -189,12 +199,21 @@ def main(arguments: list[str] | None = None) -> int:
         epilog="Without NAME: all of them. TUNEGATE_CACHE moves the cache; "
         "KUBEBUILDER_ASSETS names a folder whose programs are used as they are.",
     )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="build nothing; tell whether it could be done: is everything there, or is Go",
+    )
     parser.add_argument("names", metavar="NAME", nargs="*", help=", ".join(ITEMS))
-    names = parser.parse_args(arguments).names or list(ITEMS)
+    options = parser.parse_args(arguments)
+    names = options.names or list(ITEMS)
     unknown = [name for name in names if name not in ITEMS]
     if unknown:
         parser.error(f"no such program: {', '.join(unknown)} (there are: {', '.join(ITEMS)})")
     try:
+        if options.check:
+            default_shelf().check(names)
+            return 0
         paths = ensure(names)
     except GoError as error:
         sys.stderr.write(f"{error}\n")

@@ -41,6 +41,17 @@ Slot(Path(sys.argv[1]), "hello", "1.2.3").publish(build, Progress())
 """
 
 
+def _go_is_there() -> bool:
+    try:
+        golang.find_go()
+    except GoError:
+        return False
+    return True
+
+
+builds = pytest.mark.skipif(not _go_is_there(), reason="needs Go 1.26 or newer to build with")
+
+
 @pytest.fixture
 def shelf(tmp_path: Path) -> Shelf:
     """Give a shelf with one tiny Go program and a cache of its own."""
@@ -63,6 +74,7 @@ def _ensure(shelf: Shelf) -> tuple[Path, str]:
     return path, said.getvalue()
 
 
+@builds
 def test_a_program_is_built_once_at_its_pinned_version(shelf: Shelf) -> None:
     """The first run builds and says so, with the time to expect; the second is silent."""
     path, said = _ensure(shelf)
@@ -82,6 +94,7 @@ def test_a_missing_program_is_not_found_but_named(shelf: Shelf) -> None:
         shelf.find(NAME)
 
 
+@builds
 @pytest.mark.parametrize("keep_mtime", [True, False])
 def test_a_damaged_program_is_built_again(shelf: Shelf, *, keep_mtime: bool) -> None:
     """`ensure` compares the whole checksum; `find` sees a changed size or mtime."""
@@ -97,6 +110,7 @@ def test_a_damaged_program_is_built_again(shelf: Shelf, *, keep_mtime: bool) -> 
     assert path.read_bytes() == whole
 
 
+@builds
 def test_a_touched_program_is_still_good(shelf: Shelf) -> None:
     """A new mtime alone (a restored backup) costs one checksum, not a build."""
     path, _ = _ensure(shelf)
@@ -104,6 +118,7 @@ def test_a_touched_program_is_still_good(shelf: Shelf) -> None:
     assert shelf.find(NAME) == path
 
 
+@builds
 def test_a_killed_build_leaves_nothing_half_made(shelf: Shelf) -> None:
     """SIGKILL in the middle: nothing is found, and the next run sweeps and builds."""
     with subprocess.Popen(
@@ -140,6 +155,7 @@ def test_a_second_builder_waits_for_the_first(shelf: Shelf) -> None:
         first.kill()
 
 
+@builds
 def test_a_compile_error_is_shown(shelf: Shelf) -> None:
     """What the compiler said reaches the person; nothing is published."""
     program = shelf.items[NAME]

@@ -1,0 +1,53 @@
+# Every target sets up what it needs by itself; see tests/lab/bootstrap.sh.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test demo bench lab-up lab-shell lab-down clean lint
+MAKEFLAGS += --no-print-directory
+
+BOOTSTRAP := tests/lab/bootstrap.sh
+PYTHON := .venv/bin/python
+# in CI a test that skips is a test that did not run: it counts as failed
+NO_SKIPS := $(if $(CI),TUNEGATE_NO_SKIPS=1)
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what the tests and the demo need (root; minutes once, then a second)
+	@$(BOOTSTRAP) all
+
+lint:
+	@.venv/bin/ruff format --check --quiet . || { .venv/bin/ruff format --diff .; exit 1; }
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/mypy --no-error-summary .
+
+check: ## format, lint, types, unit and property tests (no root needed, under a minute)
+	@$(BOOTSTRAP) dev
+	@$(MAKE) lint
+	@.venv/bin/pytest -q $(wildcard tests/unit tests/property)
+
+test: ## everything: `make check`, and all tests on the real parts (root)
+	@$(BOOTSTRAP) all
+	@$(MAKE) lint
+	@$(NO_SKIPS) .venv/bin/pytest
+
+demo: ## watch a GPU node being tuned, proven and opened, end to end (root)
+	@$(BOOTSTRAP) all
+	@$(PYTHON) -m tests.lab.demo
+
+bench: ## measure speed and cost against the shell way (root)
+	@$(BOOTSTRAP) all
+	@$(PYTHON) -m tests.bench
+
+lab-up: ## start the lab and leave it running (root)
+	@$(BOOTSTRAP) all
+	@$(PYTHON) -m tests.lab up
+
+lab-shell: ## open a shell inside the running lab (root)
+	@$(PYTHON) -m tests.lab shell
+
+lab-down: ## end the lab and remove what it left (root)
+	@$(PYTHON) -m tests.lab down
+
+clean: ## remove what builds and tests left in the repository (not the environment, not the cache)
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	@find . -path ./.venv -prune -o -type d -name __pycache__ -exec rm -rf {} +

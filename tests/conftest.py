@@ -1,0 +1,30 @@
+"""Rules for all tests: where TUNEGATE_NO_SKIPS is set, a skipped test counts as failed."""
+
+import os
+from collections.abc import Generator
+from typing import TypeVar
+
+import pytest
+
+AnyReport = TypeVar("AnyReport", pytest.TestReport, pytest.CollectReport)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Refuse the skip of one test."""
+    return _refuse_skip((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Refuse the skip of a whole file."""
+    return _refuse_skip((yield))
+
+
+def _refuse_skip(report: AnyReport) -> AnyReport:
+    """Make a skip a failure, where nothing may skip silently; an expected failure stays."""
+    skipped = report.outcome == "skipped" and not hasattr(report, "wasxfail")
+    if skipped and os.environ.get("TUNEGATE_NO_SKIPS"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which TUNEGATE_NO_SKIPS forbids: {report.longrepr}"
+    return report
