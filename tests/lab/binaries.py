@@ -218,6 +218,9 @@ def main(arguments: list[str] | None = None) -> int:
     except GoError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; the next run goes on from here\n")
+        return 130
     for path in paths.values():
         sys.stdout.write(f"{path}\n")
     return 0

@@ -25,7 +25,7 @@ def install_command() -> str:
     """Return the command that installs a fitting Go for this machine."""
     architecture = _ARCHITECTURES.get(platform.machine(), platform.machine())
     archive = f"https://go.dev/dl/go{_RELEASE}.linux-{architecture}.tar.gz"
-    return f"curl -fsSL {archive} | tar -C /usr/local -xz"
+    return f"apt-get install -y curl && curl -fsSL {archive} | tar -C /usr/local -xz"
 
 
 def find_go() -> str:

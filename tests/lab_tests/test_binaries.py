@@ -192,7 +192,10 @@ def test_an_old_go_is_refused_with_the_command_that_helps(
     old.chmod(0o755)
     monkeypatch.setenv("PATH", str(old.parent))
     monkeypatch.setattr(golang, "FALLBACK", Path("/nonexistent/go"))
-    with pytest.raises(GoError, match=r"go is 1\.19\.8.*\n  curl -fsSL https://go\.dev/dl/go1\.26"):
+    with pytest.raises(
+        GoError,
+        match=r"go is 1\.19\.8.*\n  apt-get install -y curl && curl -fsSL https://go\.dev/dl/go1\.26",
+    ):
         _ensure(shelf)
 
 
