@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from agent.ports import Resolver
+from agent.ports import Resolution, Resolver
 from agent.readers import endpoint
-from agent.state import Endpoint, Finding, NfsMount, Reason, Severity
+from agent.state import Address, Endpoint, Finding, NfsMount, Reason, Severity
 
 MAX_FILE_BYTES = 1 << 20
 
@@ -74,7 +74,7 @@ def gather(
     for (host, port), origin in origins:
         resolution = resolver.resolve(host)
         if resolution.problem:
-            findings.append(_unresolved(host, resolution.problem))
+            findings.append(_unresolved(resolution))
         for address in resolution.addresses:
             found.setdefault((address, port), Endpoint(host, address, port, origin))
     return Known(tuple(found.values()), tuple(findings))
@@ -93,5 +93,25 @@ def _bad_line(path: str, problem: str) -> Finding:
     return Finding("endpoints", Severity.NOTE, Reason.ENDPOINTS_FILE_INVALID, path, message)
 
 
-def _unresolved(host: str, problem: str) -> Finding:
-    return Finding("endpoints", Severity.PENDING, Reason.ENDPOINT_UNRESOLVED, host, problem)
+def _unresolved(resolution: Resolution) -> Finding:
+    """Return what a name without an answer means: nothing much while an older answer stands."""
+    severity = Severity.NOTE if resolution.addresses else Severity.PENDING
+    reason = Reason.ENDPOINT_UNRESOLVED
+    return Finding("endpoints", severity, reason, resolution.host, resolution.problem)
+
+
+class RememberingResolver:
+    """A resolver that goes on using a name's last addresses while the DNS does not answer."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        """Ask this resolver; remember nothing yet."""
+        self._resolver = resolver
+        self._last: dict[str, tuple[Address, ...]] = {}
+
+    def resolve(self, host: str) -> Resolution:
+        """Return the name's addresses now, else the last ones with the problem beside them."""
+        answer = self._resolver.resolve(host)
+        if answer.addresses:
+            self._last[host] = answer.addresses
+            return answer
+        return Resolution(host, self._last.get(host, ()), answer.problem)

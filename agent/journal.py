@@ -176,3 +176,16 @@ def _replace_file(journal: Journal) -> None:
             os.close(folder)
     except OSError as error:
         raise JournalError(f"cannot write {journal.path}: {error.strerror}") from error
+
+
+def targets(folder: str) -> tuple[str, ...]:
+    """Return every target that the file in this folder names, of whatever boot."""
+    found: list[str] = []
+    try:
+        with open(f"{folder}/{FILE_NAME}", "rb") as file:
+            for line in file.read().splitlines():
+                target = json.loads(line.partition(b" ")[2]).get("target")
+                found += [target] if isinstance(target, str) else []
+    except (OSError, ValueError, AttributeError):
+        return tuple(found)
+    return tuple(found)

@@ -252,3 +252,9 @@ def current_value(target: str, state: HostState) -> str | None:
         return sysctl.value if sysctl else None
     link = state.named(_link_name(target))
     return str(link.mtu_bytes) if link else None
+
+
+def sysctl_key(target: str) -> SysctlKey | None:
+    """Return the sysctl that a target names, None for a link."""
+    key = target.removeprefix("sysctl/")
+    return SysctlKey(key) if key != target else None

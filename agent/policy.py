@@ -1,9 +1,11 @@
 """What a report means for the gate and for the next pass. Pure; seconds are monotonic."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from agent.config import AgentConfig
-from agent.state import Finding, Outcome, Reason, Report, Severity
+from agent.node import Wanted
+from agent.state import Finding, LinkName, Outcome, Reason, Report, Severity, Verdict
 from agent.verdict import outcome_of, settle_pending
 
 FIRST_RETRY_SECONDS = 1.0
@@ -70,3 +72,43 @@ def contested_finding(target: str, value: str, hint: str, backoff_seconds: float
 def retry_seconds(attempt: int) -> float:
     """Return the wait before this attempt (0 is the first retry): doubling, 15 s at most."""
     return float(min(FIRST_RETRY_SECONDS * 2 ** min(attempt, 10), MAX_RETRY_SECONDS))
+
+
+def wanted_of(report: Report, config: AgentConfig, boot_id: str, waited_seconds: float) -> Wanted:
+    """Return what the Node shall say after this report, this long after the agent started."""
+    return Wanted(
+        outcome=report.outcome,
+        reason=report.reason.value,
+        message=message_of(report),
+        boot_id=boot_id,
+        profile_hash=config.hash,
+        link_mtus=report.link_mtus,
+        open_gate=GatePolicy.of(config).opens(report.outcome, waited_seconds),
+        taint_keys=config.gate_taints,
+    )
+
+
+def unjudged(config: AgentConfig, boot_id: str) -> Wanted:
+    """Return what the Node shall say while this boot has no verdict yet."""
+    nothing: Mapping[LinkName, int] = {}
+    return Wanted(
+        outcome=None,
+        reason="NotJudgedYet",
+        message="the node was started again; its network is being tuned",
+        boot_id=boot_id,
+        profile_hash=config.hash,
+        link_mtus=nothing,
+        open_gate=False,
+        taint_keys=config.gate_taints,
+    )
+
+
+def message_of(report: Report) -> str:
+    """Return one sentence for the condition: what decided the outcome, or what was proven."""
+    deciding = [item for item in report.findings if item.severity.value == report.outcome.value]
+    if deciding:
+        return "; ".join(dict.fromkeys(item.message for item in deciding))
+    links = ", ".join(f"{name} has MTU {mtu}" for name, mtu in sorted(report.link_mtus.items()))
+    hosts = [item.endpoint.host for item in report.proofs if item.verdict is Verdict.PASSED]
+    proven = f"full-size packets pass to {', '.join(dict.fromkeys(hosts))}" if hosts else ""
+    return "; ".join(part for part in (links, proven) if part) or "as wanted"

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from agent.config import AgentConfig
-from agent.endpoints import Known, from_mounts, gather, merge, read_file
+from agent.endpoints import Known, RememberingResolver, from_mounts, gather, merge, read_file
 from agent.journal import Journal, load
 from agent.links import LinkPolicy
 from agent.plan import Desired, current_value, plan
@@ -61,6 +61,7 @@ class Survey:
         self._tools = tools
         self._folder = folder
         self._known = Known((), ())
+        self._resolver = RememberingResolver(tools.resolver)
         self.journal: Journal | None = None
         self.ceilings: dict[LinkName, Ceiling] = {}
 
@@ -69,7 +70,7 @@ class Survey:
         if resolve:
             path = self._config.storage_endpoints_file
             self._known = gather(
-                self._config.storage_endpoints, read_file(path), path, self._tools.resolver
+                self._config.storage_endpoints, read_file(path), path, self._resolver
             )
         state = self._tools.host.observe([item.address for item in self._known.endpoints])
         mounted = from_mounts(state.mounts) if self._config.storage_mounts else ()

@@ -220,6 +220,13 @@ class Reason(StrEnum):
     HOST_UNREADABLE = "HostUnreadable"
 
 
+CHECKS = (
+    *("apply", "baseline", "drift", "endpoints", "host"),
+    *("journal", "links", "memory", "path", "sysctls"),
+)
+"""Every name that a finding's ``check`` may have; each is a metric's label value."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """

@@ -6,7 +6,7 @@ nothing of Kubernetes: ``plan``, ``apply``, ``verify`` and ``revert`` run on any
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from agent.config import AgentConfig
 from agent.journal import JournalError
@@ -37,6 +37,15 @@ from agent.verdict import (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What a repair wrote, what was refused, and the scene after it."""
+
+    scene: Scene
+    applied: tuple[Change, ...]
+    failures: tuple[Finding, ...]
+
+
 class Tuner:
     """Tunes one host by one configuration, remembering what it learned between passes."""
 
@@ -44,6 +53,7 @@ class Tuner:
         """Take the settings, the outside, and the folder of the journal."""
         self._tools = tools
         self._survey = Survey(config, tools, folder)
+        self.scene: Scene | None = None
 
     def plan(self) -> tuple[Scene, Plan]:
         """Return what would change now; writes nothing and sends no packet but DNS."""
@@ -67,11 +77,11 @@ class Tuner:
         scene, proofs, lowered, refused = self._fall_back(scene, proofs)
         return self._report(scene, (*failures, *lost, *refused), proofs, (*applied, *lowered))
 
-    def repair(self, ignored: frozenset[str] = frozenset()) -> tuple[Change, ...]:
+    def repair(self, ignored: frozenset[str] = frozenset(), *, resolve: bool = False) -> Repair:
         """Write back what drifted, without probing: the quick half of a pass."""
-        scene = self._survey.look(ignored, resolve=False)
-        _, applied, _ = self._converge(scene)
-        return applied
+        scene = self._survey.look(ignored, resolve=resolve)
+        scene, applied, failures = self._converge(scene)
+        return Repair(scene, applied, failures)
 
     def revert(self) -> tuple[Plan, tuple[Finding, ...]]:
         """Put first values back where a value of ours still stands; forget the journal if all."""
@@ -277,6 +287,7 @@ class Tuner:
         proofs: tuple[Proof, ...],
         applied: tuple[Change, ...],
     ) -> Report:
+        self.scene = scene
         journal = self._survey.open_journal(scene.state)
         notes = journal_findings(journal.path, journal.problems)
         ceilings = self._survey.ceilings.values()
@@ -316,6 +327,6 @@ def _path_ceiling(name: LinkName, mtu: int, tried: int, proofs: Sequence[Proof])
     reason = worst.reason if worst.verdict is Verdict.SMALLER else Reason.BLACK_HOLE
     message = (
         f"packets of {tried} bytes do not pass to {worst.endpoint.host}, so {name} has MTU {mtu}: "
-        "raise the MTU of what lies between, then restart the agent"
+        "raise the MTU of what lies between, then send the agent a SIGHUP or reboot the node"
     )
     return Ceiling(name, mtu, reason, message)

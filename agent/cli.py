@@ -1,0 +1,248 @@
+"""
+The commands of ``tunegate-agent`` and their exit codes.
+
+0: fine. 1: not fine (something to change, unsafe, could not apply). 2: bad input; nothing was
+touched.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from agent.config import SETTINGS, AgentConfig, ConfigError, load
+from agent.lock import HostLock
+from agent.ports import AgentError
+from agent.readers import endpoint
+from agent.state import Outcome, Report
+from agent.tune import Tuner
+from agent.wiring import build_tools, state_folder
+from common.telemetry import VERSION
+
+FINE, NOT_FINE, BAD_INPUT = 0, 1, 2
+
+_DESCRIPTION = """\
+Makes this node's storage network fit for loading models over NFS, proves it, and (as a DaemonSet)
+opens the node's gate. plan, apply, verify and revert need no Kubernetes.
+"""
+
+_EPILOG = """\
+examples:
+  tunegate-agent plan --endpoint nfs.example.com     what would change, and why
+  tunegate-agent apply --endpoint 10.0.0.5           change it, prove the path, fall back if unsafe
+  tunegate-agent verify --config agent.yaml          0: as wanted and proven; 1: not
+  tunegate-agent revert                              the very first values again
+
+exit codes: 0 fine; 1 not fine (drift, unsafe, could not apply); 2 bad input, nothing touched
+"""
+
+_COMMANDS = {
+    "plan": (
+        "show what would change and why; write nothing",
+        """\
+Prints each target with its value now, the value wanted and why, and what is left alone.
+Exit code 1 when there is something to change.""",
+    ),
+    "apply": (
+        "change it, prove it, fall back where it is not safe",
+        """\
+Writes first values to the journal, then each change, reads back, and sends full-size packets
+to each storage server. A path that loses them gets its MTU back.""",
+    ),
+    "verify": (
+        "hold the host against what is wanted and prove the paths",
+        """\
+Writes nothing. Exit code 0 only when nothing is to change and every check passed.""",
+    ),
+    "revert": (
+        "put the very first values back",
+        """\
+Puts back every value that apply or run changed since boot, where theirs still stands; what
+somebody else wrote since is left alone and named.""",
+    ),
+    "run": (
+        "the DaemonSet's process: tune, prove, open the gate, watch for ever",
+        """\
+Needs the API server (in a pod: its ServiceAccount; else TUNEGATE_API_SERVER,
+TUNEGATE_TOKEN_FILE, TUNEGATE_CA_FILE) and the node's name (node.name or TUNEGATE_NODE_NAME).
+SIGTERM ends it and changes nothing on the host; SIGHUP tries the full size again.""",
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        config = _config(options, os.environ)
+        return _RUN[options.command](config, options, os.environ)
+    except ConfigError as error:
+        return _refuse("the configuration cannot be used; nothing was touched", error.errors)
+    except AgentError as error:
+        print(f"tunegate-agent {options.command}: {error}", file=sys.stderr)
+        return NOT_FINE
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read the output has gone; nothing is left to say
+        return NOT_FINE
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="tunegate-agent", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=raw
+    )
+    parser.add_argument("--version", action="version", version=f"tunegate-agent {VERSION}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    settings = _settings_text()
+    for name, (summary, description) in _COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=description,
+            epilog=settings,
+            formatter_class=raw,
+        )
+        command.add_argument(
+            "--config", metavar="FILE", help="settings, YAML or JSON (also TUNEGATE_CONFIG)"
+        )
+        command.add_argument(
+            "--endpoint",
+            metavar="HOST[:PORT]",
+            action="append",
+            default=[],
+            help="an NFS server to reach, beside the configured ones; may stand several times",
+        )
+        if name != "run":
+            command.add_argument(
+                "--output", choices=("text", "json"), default="text", help="how to print"
+            )
+    return parser
+
+
+def _settings_text() -> str:
+    width = max(len(setting.path) for setting in SETTINGS)
+    rows = [f"  {item.path:<{width}}  {item.doc}" for item in SETTINGS]
+    head = (
+        "settings (the variable TUNEGATE_PROBE_RETRY_SECONDS sets probe.retrySeconds, and so on):"
+    )
+    return "\n".join((head, *rows))
+
+
+def _config(options: argparse.Namespace, environment: Mapping[str, str]) -> AgentConfig:
+    config = load(options.config or environment.get("TUNEGATE_CONFIG") or None, environment)
+    errors: list[str] = []
+    extra: list[tuple[str, int]] = []
+    for text in options.endpoint:
+        try:
+            extra.append(endpoint(text))
+        except ValueError as error:
+            errors.append(f"--endpoint: {error}")
+    if options.command == "run" and not config.node_name:
+        errors.append("node.name: is not set; set it, or TUNEGATE_NODE_NAME, to the node's name")
+    if errors:
+        raise ConfigError(tuple(errors))
+    merged = tuple(dict.fromkeys((*config.storage_endpoints, *extra)))
+    return replace(config, storage_endpoints=merged)
+
+
+def _refuse(what: str, errors: Sequence[str]) -> int:
+    print(f"tunegate-agent: {what}:", file=sys.stderr)
+    for error in errors:
+        print(f"  {error}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def _is_coloured() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+
+def _plan(config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    from agent import render  # noqa: PLC0415 - run does not print
+
+    _, plan = _tuner(config, environment).plan()
+    if options.output == "json":
+        print(render.plan_json(plan))
+    else:
+        print(render.plan_text(plan, is_coloured=_is_coloured()))
+    return FINE if plan.is_empty else NOT_FINE
+
+
+def _apply(config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    lock = _lock(environment)
+    try:
+        tuner = _tuner(config, environment)
+        tuner.forget()  # a person who asks again wants the full size tried again
+        report = tuner.tune()
+    finally:
+        lock.close()
+    return _print_report(report, options)
+
+
+def _verify(
+    config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]
+) -> int:
+    return _print_report(_tuner(config, environment).verify(), options)
+
+
+def _revert(
+    config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]
+) -> int:
+    from agent import render  # noqa: PLC0415 - run does not print
+
+    lock = _lock(environment)
+    try:
+        plan, findings = _tuner(config, environment).revert()
+    finally:
+        lock.close()
+    if options.output == "json":
+        print(render.revert_json(plan, findings))
+    else:
+        print(render.revert_text(plan, findings, is_coloured=_is_coloured()))
+    return NOT_FINE if findings else FINE
+
+
+def _run(config: AgentConfig, _: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    from agent.cluster.errors import CredentialsError  # noqa: PLC0415 - only run talks to a cluster
+    from agent.run import run  # noqa: PLC0415 - only run talks to a cluster
+
+    try:
+        return run(config, environment)
+    except CredentialsError as error:
+        return _refuse("run needs the API server", str(error).split("; "))
+
+
+def _lock(environment: Mapping[str, str]) -> HostLock:
+    lock = HostLock(state_folder(environment))
+    if not lock.take():
+        holder = lock.holder
+        lock.close()
+        raise AgentError(
+            f"process {holder} is tuning this host and holds {lock.path}; "
+            "stop it first, or let it do its work"
+        )
+    return lock
+
+
+def _tuner(config: AgentConfig, environment: Mapping[str, str]) -> Tuner:
+    return Tuner(config, build_tools(config, environment), state_folder(environment))
+
+
+def _print_report(report: Report, options: argparse.Namespace) -> int:
+    from agent import render  # noqa: PLC0415 - run does not print
+
+    if options.output == "json":
+        print(render.report_json(report))
+    else:
+        print(render.report_text(report, is_coloured=_is_coloured()))
+    return FINE if report.outcome is Outcome.TUNED else NOT_FINE
+
+
+_Command = Callable[[AgentConfig, argparse.Namespace, Mapping[str, str]], int]
+_RUN: dict[str, _Command] = {
+    "plan": _plan,
+    "apply": _apply,
+    "verify": _verify,
+    "revert": _revert,
+    "run": _run,
+}

@@ -1,0 +1,110 @@
+"""Every metric of the agent, made from a Status at each scrape; no label without bound."""
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from agent.state import CHECKS, Outcome, Proof, Report, Severity
+from agent.status import Status
+from common.names import AGENT_METRIC_PREFIX
+from common.telemetry import VERSION
+
+KINDS = ("link", "sysctl")
+RESULTS = ("applied", "refused")
+
+
+class StatusCollector(Collector):
+    """Turns a Status into metric families; every label set is there from the first scrape."""
+
+    def __init__(self, status: Status) -> None:
+        """Read this status at each scrape."""
+        self._status = status
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family."""
+        status = self._status
+        yield _labelled("build_info", "Version of the agent; always 1.", "version", {VERSION: 1.0})
+        yield from self._verdict(status)
+        yield from _counts(status)
+        if status.report:
+            yield from _of_report(status.report)
+
+    def _verdict(self, status: Status) -> Iterator[Metric]:
+        now = status.report.outcome if status.report else Outcome.PENDING
+        yield _labelled(
+            "outcome",
+            "What the node is: 1 for the present outcome, 0 for the others.",
+            "outcome",
+            {outcome.value: float(outcome is now) for outcome in Outcome},
+        )
+        yield _gauge("gate_open", "Whether the gate was opened and is.", float(status.is_gate_open))
+        if status.gate_opened_seconds is not None:
+            text = "Seconds from the start of the process to the first open gate."
+            yield _gauge("gate_opened_seconds", text, status.gate_opened_seconds)
+        text = "When the last pass over the node ended."
+        yield _gauge("last_pass_timestamp_seconds", text, status.last_pass_timestamp_seconds)
+        text = "How long the last pass over the node took."
+        yield _gauge("last_pass_duration_seconds", text, status.last_pass_duration_seconds)
+        text = "Targets left alone because another program keeps writing them."
+        yield _gauge("contested_targets", text, float(len(status.contested)))
+
+
+def _counts(status: Status) -> Iterator[Metric]:
+    changes = _counter("changes", "Writes to the host.", ("kind", "result"))
+    for kind in KINDS:
+        for result in RESULTS:
+            changes.add_metric((kind, result), status.changes[kind, result])
+    yield changes
+    repairs = _counter("drift_repaired", "Settings put right after they drifted.", ("kind",))
+    for kind in KINDS:
+        repairs.add_metric((kind,), status.repairs[kind])
+    yield repairs
+    passes = _counter("passes", "Passes over the node, by outcome.", ("outcome",))
+    for outcome in Outcome:
+        passes.add_metric((outcome.value,), status.passes[outcome])
+    yield passes
+    requests = _counter("api_requests", "Requests to the API server.", ("verb", "code"))
+    for (verb, code), number in sorted(status.requests.copy().items()):
+        requests.add_metric((verb, code), number)
+    yield requests
+
+
+def _of_report(report: Report) -> Iterator[Metric]:
+    failing = {item.check for item in report.findings if item.severity is not Severity.NOTE}
+    yield _labelled(
+        "check_passed",
+        "Whether a check found nothing worse than a note.",
+        "check",
+        {check: float(check not in failing) for check in CHECKS},
+    )
+    real = {str(name): float(mtu) for name, mtu in report.link_mtus.items()}
+    wanted = {str(name): float(mtu) for name, mtu in report.plan.links.items()}
+    yield _labelled("link_mtu_bytes", "MTU of a storage link, as read back.", "device", real)
+    yield _labelled("link_mtu_wanted_bytes", "MTU wanted on a storage link.", "device", wanted)
+    sizes = [proof.passes_bytes for proof in report.proofs if proof.passes_bytes is not None]
+    if sizes:
+        text = "Smallest packet proven to pass whole, over all storage endpoints."
+        yield _gauge("path_mtu_bytes", text, float(min(sizes)))
+    unproven = float(sum(_is_unproven(proof) for proof in report.proofs))
+    yield _gauge("paths_unproven", "Storage endpoints whose path could not be proven.", unproven)
+
+
+def _is_unproven(proof: Proof) -> bool:
+    return proof.passes_bytes is None
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"{AGENT_METRIC_PREFIX}_{name}", text, value=value)
+
+
+def _labelled(name: str, text: str, label: str, values: dict[str, float]) -> Metric:
+    family = GaugeMetricFamily(f"{AGENT_METRIC_PREFIX}_{name}", text, labels=(label,))
+    for key, value in sorted(values.items()):
+        family.add_metric((key,), value)
+    return family
+
+
+def _counter(name: str, text: str, labels: tuple[str, ...]) -> CounterMetricFamily:
+    return CounterMetricFamily(f"{AGENT_METRIC_PREFIX}_{name}", text, labels=labels)

@@ -1,0 +1,266 @@
+"""
+The loop: pass over the node, say what was found, wait for news, put drift right, for ever.
+
+The only place where time, events and retries meet. Every decision is a function of ``policy``,
+``breaker``, ``plan`` or ``verdict``; every effect goes through the tuner and the reporter.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from queue import Empty, SimpleQueue
+
+from agent.breaker import Breaker
+from agent.config import AgentConfig
+from agent.plan import current_value
+from agent.policy import GatePolicy, contested_finding, retry_seconds, settled, with_findings
+from agent.scene import Scene
+from agent.state import Change, Finding, Outcome, Report
+from agent.status import Status
+from agent.tune import Tuner
+from common.telemetry import Log
+
+SPACING_SECONDS = 0.02
+"""The least time between two looks at the host, so that a storm of news costs little."""
+
+
+class News(Enum):
+    """Why the loop wakes."""
+
+    HOST = auto()  # a link, route, address or mount changed
+    RETRY_FULL = auto()  # a person asks to try the full size again
+    STOP = auto()
+
+
+Publish = Callable[[Report], None]
+"""Told of each report that the Node shall show."""
+
+
+@dataclass(slots=True)
+class Due:
+    """When the loop wakes by itself, monotonic seconds."""
+
+    poll: float = 0.0
+    prove: float = 0.0
+
+
+Signature = tuple[object, ...]
+
+
+def signature(scene: Scene) -> Signature:
+    """Return what must be proven again when it changes: storage links, routes, endpoints."""
+    links = {scene.carrier(endpoint.address) for endpoint in scene.desired.endpoints}
+    facts = {(link.index, link.name, link.mtu_bytes, link.is_up) for link in links if link}
+    routes = [
+        (route.link_index, route.gateway, route.source, route.mtu_bytes)
+        for route in scene.state.routes.values()
+    ]
+    return (frozenset(facts), tuple(routes), scene.desired.endpoints)
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """
+    Runs one host's loop.
+
+    Args:
+        config: the settings.
+        tuner: what tunes the host.
+        status: where counts and the last report go.
+        log: where changes and verdicts are told.
+        publish: told of each report that the Node shall show.
+        announce: told (reason, message) of a repair.
+    """
+
+    config: AgentConfig
+    tuner: Tuner
+    status: Status
+    log: Log
+    publish: Publish
+    announce: Callable[[str, str], None]
+    news: SimpleQueue[News] = field(default_factory=SimpleQueue)
+    _breaker: Breaker = field(init=False)
+    _policy: GatePolicy = field(init=False)
+    _due: Due = field(default_factory=Due)
+    _pending_since: float | None = None
+    _retries: int = 0
+    _signature: Signature = ()
+    _started: float = field(default_factory=time.monotonic)
+    _told: tuple[Outcome, tuple[Finding, ...]] | None = None
+
+    def __post_init__(self) -> None:
+        """Derive the breaker and the gate policy from the settings."""
+        config = self.config
+        self._breaker = Breaker(
+            config.watch_repairs, config.watch_window_seconds, config.watch_backoff_seconds
+        )
+        self._policy = GatePolicy.of(config)
+
+    def wake(self, news: News) -> None:
+        """Wake the loop; safe from any thread and from a signal's function."""
+        self.news.put(news)
+
+    def first_pass(self) -> None:
+        """Tune the node for the first time."""
+        self._pass()
+        self._due.poll = time.monotonic() + self.config.watch_poll_seconds
+
+    def run(self) -> None:
+        """Turn until STOP."""
+        while True:
+            heard = self._wait()
+            self.status.alive_seconds = time.monotonic()
+            if News.STOP in heard:
+                return
+            if News.RETRY_FULL in heard:
+                self.tuner.forget()
+                self._due.prove = 0.0
+            self._turn()
+
+    def _wait(self) -> set[News]:
+        """Sleep until there is news or something is due; return all the news there is."""
+        now = time.monotonic()
+        wakes = [self._due.poll, self._due.prove, self._breaker.next_seconds(now) or self._due.poll]
+        heard: set[News] = set()
+        try:
+            heard.add(self.news.get(timeout=max(0.0, min(wakes) - now)))
+            while True:
+                heard.add(self.news.get_nowait())
+        except Empty:
+            return heard
+
+    def _turn(self) -> None:
+        began = time.monotonic()
+        is_poll = began >= self._due.poll
+        if is_poll:
+            self._due.poll = began + self.config.watch_poll_seconds
+        has_changed = self._repair(resolve=is_poll)
+        if has_changed or time.monotonic() >= self._due.prove:
+            self._pass()
+        spent = time.monotonic() - began
+        if spent < SPACING_SECONDS:
+            time.sleep(SPACING_SECONDS - spent)
+
+    def _repair(self, *, resolve: bool) -> bool:
+        """Put drift right; return whether the paths must be proven again."""
+        now = time.monotonic()
+        done = self.tuner.repair(self._breaker.paused(now), resolve=resolve)
+        for change in done.applied:
+            self._tell_repair(change, time.monotonic() - now)
+            if self._breaker.repaired(change.target, now):
+                self.log.warning("Left a contested target alone", target=change.target)
+        paused = self._breaker.paused(now)
+        has_changed = bool(done.applied or done.failures) or paused != self.status.contested
+        has_changed = has_changed or signature(done.scene) != self._signature
+        self.status.contested = paused
+        return has_changed
+
+    def _tell_repair(self, change: Change, seconds: float) -> None:
+        self.status.repaired(change)
+        self.status.changed(change, "applied")
+        milliseconds = round(seconds * 1000, 1)
+        self.log.info(
+            "Repaired drift",
+            target=change.target,
+            before=change.before,
+            after=change.after,
+            durationMilliseconds=milliseconds,
+        )
+        message = f"{change.target} was {change.before}, put back to {change.after}"
+        self.announce("DriftRepaired", f"{message} in {milliseconds} ms")
+
+    def _pass(self) -> None:
+        """Do one whole pass and publish its report, unless it only says "not yet known"."""
+        began = time.monotonic()
+        report = self.tuner.tune(self._breaker.paused(began))
+        report = with_findings(report, self._contested(began))
+        for change in report.applied:
+            self.status.changed(change, "applied")
+            self.log.info(
+                "Applied change", target=change.target, before=change.before, after=change.after
+            )
+        for finding in report.findings:
+            if finding.check in ("apply", "sysctls") and finding.target.startswith(
+                ("link/", "sys")
+            ):
+                self.log.warning("Could not apply", target=finding.target, err=finding.message)
+        report = self._settle(report)
+        if self.tuner.scene:
+            self._signature = signature(self.tuner.scene)
+        self._schedule(report)
+        self._tell(report)
+        self.status.passed(report, time.monotonic() - began)
+        if report.outcome is not Outcome.PENDING or not self.status.is_gate_open:
+            self.publish(report)
+
+    def _settle(self, report: Report) -> Report:
+        now = time.monotonic()
+        if report.outcome is not Outcome.PENDING:
+            self._pending_since = None
+            return report
+        if self._pending_since is None:
+            self._pending_since = now
+        return settled(report, now - self._pending_since, self._policy)
+
+    def _schedule(self, report: Report) -> None:
+        """Retry soon what is unknown or failed; prove what is well again after a while."""
+        now = time.monotonic()
+        if report.outcome in (Outcome.PENDING, Outcome.FAILED):
+            self._due.prove = now + retry_seconds(self._retries)
+            self._retries += 1
+        else:
+            self._retries = 0
+            self._due.prove = now + self.config.watch_probe_seconds
+        deadline = self._started + self._policy.deadline_seconds
+        if now < deadline < self._due.prove:
+            self._due.prove = deadline
+
+    def _tell(self, report: Report) -> None:
+        """Log a verdict once, when it is new."""
+        said = (report.outcome, tuple(f for f in report.findings if f.message))
+        if said == self._told:
+            return
+        self._told = said
+        links = ",".join(f"{name}={mtu}" for name, mtu in sorted(report.link_mtus.items()))
+        self.log.info(
+            "Judged the node",
+            outcome=report.outcome.value,
+            reason=report.reason.value,
+            links=links,
+        )
+        for finding in report.findings:
+            self.log.warning(
+                "Found",
+                check=finding.check,
+                severity=finding.severity.value,
+                reason=finding.reason.value,
+                target=finding.target,
+                detail=finding.message,
+            )
+
+    def _contested(self, now: float) -> tuple[Finding, ...]:
+        scene = self.tuner.scene
+        if scene is None:
+            return ()
+        return tuple(
+            contested_finding(
+                target,
+                current_value(target, scene.state) or "absent",
+                holder_hint(target, scene),
+                self.config.watch_backoff_seconds,
+            )
+            for target in sorted(self._breaker.paused(now))
+        )
+
+
+def holder_hint(target: str, scene: Scene) -> str:
+    """Return who probably holds a link's settings: the protocol that installed its routes."""
+    link = next((one for one in scene.state.links if target == f"link/{one.name}/mtu"), None)
+    routes = (*scene.state.default_routes, *scene.state.routes.values())
+    protocols = {
+        route.protocol
+        for route in routes
+        if link and route.link_index == link.index and route.protocol not in ("", "kernel", "boot")
+    }
+    return f" (its routes come from {', '.join(sorted(protocols))})" if protocols else ""

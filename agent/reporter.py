@@ -1,0 +1,123 @@
+"""
+The thread that makes the Node say what the loop found; an API server that is away blocks only it.
+
+It reads the Node while the first pass runs, so that the first patch can leave as soon as there is
+a verdict. The watch begins after the first completed write.
+"""
+
+import threading
+from collections.abc import Callable
+
+from agent.cluster.client import ClusterClient
+from agent.cluster.errors import ClusterError
+from agent.cluster.gate import Published, Publisher, publish
+from agent.cluster.watch import NodeWatch
+from agent.node import NodeView, Wanted
+from common.telemetry import Log
+
+OnPublished = Callable[[Published, Wanted], None]
+
+
+class Reporter:
+    """Publishes the last wanted value, for ever, until it is closed."""
+
+    def __init__(
+        self,
+        client: ClusterClient,
+        node_name: str,
+        first: Wanted,
+        log: Log,
+        on_published: OnPublished,
+    ) -> None:
+        """
+        Begin to read the Node.
+
+        Args:
+            client: the API server.
+            node_name: the Node to report on.
+            first: what the Node shall say when another boot's verdict still stands on it.
+            log: where problems are told.
+            on_published: called on the reporter's thread after each completed write.
+        """
+        self._client = client
+        self._name = node_name
+        self._first = first
+        self._log = log
+        self._on_published = on_published
+        self._publisher = Publisher(client, self._name)
+        self._watch = NodeWatch(client, self._name, self._saw, self._problem)
+        self._wanted: Wanted | None = None
+        self._problem_told = ""
+        self._news = threading.Event()
+        self._stopping = threading.Event()
+        self._is_watching = False
+        self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
+        self._thread.start()
+
+    def want(self, wanted: Wanted) -> None:
+        """Have the Node say this from now on."""
+        self._wanted = wanted
+        self._news.set()
+
+    def announce(self, reason: str, message: str, *, is_warning: bool) -> None:
+        """Have an event posted."""
+        self._publisher.announce(reason, message, is_warning=is_warning)
+        self._news.set()
+
+    def close(self) -> None:
+        """End the thread and the watch; nothing more is written."""
+        self._stopping.set()
+        self._news.set()
+        if self._is_watching:
+            self._watch.stop()
+        self._thread.join(timeout=10)
+        self._client.close()
+
+    def _run(self) -> None:
+        self._read_first()
+        while not self._stopping.is_set():
+            self._news.wait()
+            self._news.clear()
+            wanted = self._wanted
+            if wanted is None or self._stopping.is_set():
+                continue
+            done = publish(self._publisher, self._latest, self._stopping.wait, self._problem)
+            if done:
+                self._completed(done)
+
+    def _latest(self) -> Wanted:
+        return self._wanted or self._first
+
+    def _read_first(self) -> None:
+        """Read the Node; take back at once what another boot said of it."""
+        try:
+            view = self._client.get_node(self._name)
+            self._publisher.see(view)
+            if is_stale(view, self._first.boot_id) and self._wanted is None:
+                self._publisher.step(self._first)
+        except ClusterError as error:
+            self._problem(error)
+
+    def _completed(self, done: Published) -> None:
+        if self._problem_told:
+            self._log.info("Reached the API server again", node=self._name)
+            self._problem_told = ""
+        self._on_published(done, self._latest())
+        if not self._is_watching and not self._stopping.is_set():
+            self._is_watching = True
+            self._watch.start(done.view.resource_version)
+
+    def _saw(self, view: NodeView | None) -> None:
+        self._publisher.see(view)
+        self._news.set()
+
+    def _problem(self, error: ClusterError) -> None:
+        text = str(error)
+        if text != self._problem_told:
+            self._problem_told = text
+            self._log.warning("Could not reach or change the Node", node=self._name, err=text)
+
+
+def is_stale(view: NodeView, boot_id: str) -> bool:
+    """Return whether the Node carries the verdict of another boot."""
+    return bool(view.recorded_boot_id) and view.recorded_boot_id != boot_id

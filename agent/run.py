@@ -1,0 +1,180 @@
+"""
+``tunegate-agent run``: the DaemonSet's process, wired together.
+
+The order is the product: lock, first pass and Node read side by side, gate; only then the watches,
+the metrics server and what they import. SIGTERM and SIGINT end it and change nothing on the host;
+SIGHUP tries the full size again where a path was found too small.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Mapping
+from types import FrameType
+
+from agent.cluster.client import ClusterClient
+from agent.cluster.credentials import Credentials, from_environment
+from agent.cluster.gate import Published
+from agent.config import AgentConfig
+from agent.lock import HostLock
+from agent.node import Wanted
+from agent.policy import unjudged, wanted_of
+from agent.reconcile import News, Reconciler
+from agent.reporter import Reporter
+from agent.state import Report
+from agent.status import Status, seconds_since_exec
+from agent.tune import Tuner
+from agent.wiring import api_address, boot_id, build_tools, mountinfo_path, state_folder
+from common.telemetry import Log
+
+LOCK_RETRY_SECONDS = 0.5
+LOCK_REMINDER_SECONDS = 30.0
+
+
+class Stopped(Exception):  # noqa: N818 - not an error: a person or the kubelet asked for it
+    """The process was asked to end before it had the lock."""
+
+
+def run(config: AgentConfig, environment: Mapping[str, str]) -> int:
+    """
+    Run until told to stop; return the exit code.
+
+    Raises:
+        ClusterError: The credentials are missing (all that is missing in one message).
+        LockError: The state folder cannot be used.
+    """
+    credentials = from_environment(environment)
+    log = Log(config.log_format)
+    status = Status()
+    signals = _Signals()
+    lock = HostLock(state_folder(environment))
+    try:
+        _take(lock, status, log, signals)
+        _serve(config, environment, credentials, log, status, signals)
+    except Stopped:
+        return 0
+    finally:
+        lock.close()
+    return 0
+
+
+class _Signals:
+    """Remembers that the process shall stop until there is a loop to tell."""
+
+    def __init__(self) -> None:
+        self.is_stopping = False
+        self._wake: Callable[[News], None] | None = None
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._heard)
+
+    def attach(self, wake: Callable[[News], None]) -> None:
+        """Tell this loop from now on."""
+        self._wake = wake
+        if self.is_stopping:
+            wake(News.STOP)
+
+    def _heard(self, number: int, _frame: FrameType | None) -> None:
+        self.is_stopping = self.is_stopping or number != signal.SIGHUP
+        if self._wake:
+            self._wake(News.RETRY_FULL if number == signal.SIGHUP else News.STOP)
+
+
+def _take(lock: HostLock, status: Status, log: Log, signals: _Signals) -> None:
+    """Wait for the host's lock, saying who has it."""
+    reminded = 0.0
+    while not lock.take():
+        now = time.monotonic()
+        status.waiting_for = f"the lock {lock.path}, held by process {lock.holder}"
+        if not reminded or now - reminded >= LOCK_REMINDER_SECONDS:
+            reminded = now
+            log.warning("Waited for another agent", lock=lock.path, holder=lock.holder)
+        if signals.is_stopping:
+            raise Stopped
+        time.sleep(LOCK_RETRY_SECONDS)
+
+
+def _serve(
+    config: AgentConfig,
+    environment: Mapping[str, str],
+    credentials: Credentials,
+    log: Log,
+    status: Status,
+    signals: _Signals,
+) -> None:
+    client = ClusterClient(credentials, on_request=status.requested)
+    boot = boot_id(environment)
+    published = _Published(status, log)
+    reporter = Reporter(client, config.node_name, unjudged(config, boot), log, published.tell)
+    try:
+        tools = build_tools(config, environment, api_address(credentials))
+        started = time.monotonic()
+
+        def publish(report: Report) -> None:
+            reporter.want(wanted_of(report, config, boot, time.monotonic() - started))
+
+        def announce(reason: str, message: str) -> None:
+            reporter.announce(reason, message, is_warning=True)
+
+        tuner = Tuner(config, tools, state_folder(environment))
+        loop = Reconciler(config, tuner, status, log, publish, announce)
+        signals.attach(loop.wake)
+        loop.first_pass()
+        _watch_and_turn(config, environment, loop, status, log)
+    finally:
+        reporter.close()
+
+
+def _watch_and_turn(
+    config: AgentConfig,
+    environment: Mapping[str, str],
+    loop: Reconciler,
+    status: Status,
+    log: Log,
+) -> None:
+    """Start what the gate need not wait for, then turn until told to stop."""
+    from agent.host.watch import FileWatch, LinkWatch  # noqa: PLC0415 - after the gate
+    from agent.server import StatusServer  # noqa: PLC0415 - prometheus-client costs 40 ms
+
+    closers: list[Callable[[], None]] = []
+    try:
+        links = LinkWatch(lambda: loop.wake(News.HOST))
+        closers.append(links.close)
+        if config.storage_mounts:
+            mounts = FileWatch(mountinfo_path(environment), lambda: loop.wake(News.HOST))
+            closers.append(mounts.close)
+        if config.server_port:
+            try:
+                server = StatusServer(status, config.server_address, config.server_port)
+                closers.append(server.close)
+            except OSError as error:
+                where = f"{config.server_address}:{config.server_port}"
+                log.warning("Could not serve metrics", address=where, err=error.strerror)
+        loop.wake(News.HOST)  # what changed between the first pass and the watch
+        loop.run()
+    finally:
+        for close in reversed(closers):
+            close()
+
+
+class _Published:
+    """Turns completed writes to the Node into status and log lines."""
+
+    def __init__(self, status: Status, log: Log) -> None:
+        self._status = status
+        self._log = log
+
+    def tell(self, done: Published, wanted: Wanted) -> None:
+        """Note the gate, and log it when taints went."""
+        self._status.is_published = True
+        if not wanted.open_gate:
+            self._status.waiting_for = f"{wanted.reason}: {wanted.message}"
+            return
+        self._status.is_gate_open = True
+        if self._status.gate_opened_seconds is None:
+            self._status.gate_opened_seconds = round(seconds_since_exec(), 3)
+        if done.opened:
+            self._log.info(
+                "Opened the gate",
+                taints=",".join(done.opened),
+                outcome=wanted.outcome.value if wanted.outcome else "",
+                sinceStartSeconds=self._status.gate_opened_seconds,
+            )

@@ -1,0 +1,64 @@
+"""Builds the outside from settings and environment: the only file that knows every edge."""
+
+import os
+from collections.abc import Mapping
+from ipaddress import ip_address
+
+from agent.cluster.credentials import Credentials
+from agent.config import AgentConfig
+from agent.host.linux import LinuxHost
+from agent.host.paths import HostPaths, read_text
+from agent.host.probe import LinuxProber
+from agent.host.resolve import SystemResolver
+from agent.journal import targets
+from agent.plan import sysctl_key
+from agent.scene import Tools
+from agent.state import Address, SysctlKey
+
+STATE_FOLDER = "/run/tunegate"
+"""Gone at reboot, as the kernel's values are; TUNEGATE_STATE_DIR sets another."""
+
+
+def state_folder(environment: Mapping[str, str]) -> str:
+    """Return the folder of journal and lock."""
+    return environment.get("TUNEGATE_STATE_DIR") or STATE_FOLDER
+
+
+def mountinfo_path(environment: Mapping[str, str]) -> str:
+    """Return the file that lists the node's mounts."""
+    return HostPaths.from_environment(environment).mountinfo
+
+
+def boot_id(environment: Mapping[str, str]) -> str:
+    """Return this boot's ID, "" when the kernel does not tell."""
+    try:
+        return read_text(HostPaths.from_environment(environment).boot_id).strip()
+    except OSError:
+        return ""
+
+
+def api_address(credentials: Credentials) -> tuple[Address, int] | None:
+    """Return the API server's address where it is one: a name is not probed."""
+    try:
+        return Address(str(ip_address(credentials.host))), credentials.port
+    except ValueError:
+        return None
+
+
+def build_tools(
+    config: AgentConfig,
+    environment: Mapping[str, str] = os.environ,
+    api_server: tuple[Address, int] | None = None,
+) -> Tools:
+    """
+    Return the kernel's edge for these settings.
+
+    Raises:
+        HostError: A sysctl key is not one.
+    """
+    folder = state_folder(environment)
+    journaled = (sysctl_key(target) for target in targets(folder))
+    keys: list[SysctlKey] = [row.key for row in config.sysctls]
+    keys += [key for key in journaled if key and key not in keys]
+    host = LinuxHost(HostPaths.from_environment(environment), keys)
+    return Tools(host, LinuxProber(), SystemResolver(), api_server)
