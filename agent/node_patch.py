@@ -98,9 +98,9 @@ def event_body(
     """
     Return a core/v1 Event about a Node.
 
-    The involved uid is the node's name, as the kubelet has it (pkg/kubelet/kubelet.go nodeRef):
-    every ``kubectl describe node`` looks for that. The name holds the time, as client-go's does,
-    so a request sent twice makes one event.
+    The involved uid is the node's name, as kubelets had it: every ``kubectl describe node`` looks
+    for that one (kubectl pkg/describe, describeNode), only newer ones for the real uid as well.
+    The event's name holds the time, as client-go's does, so a request sent twice makes one event.
     """
     now, suffix = timestamp(now_seconds), f".{int(now_seconds * 1e9):x}"
     return {

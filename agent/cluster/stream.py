@@ -22,7 +22,7 @@ DELETED = "DELETED"
 
 _KINDS = ("ADDED", "MODIFIED", DELETED, BOOKMARK)
 _OK = 200
-_GRACE_SECONDS = 15.0  # how much later than promised the server may end a watch
+_PIECE_BYTES = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,13 @@ class NodeEvent:
 
 
 class NodeStream:
-    """A watch that is opened by iterating ``events`` and ended from outside by ``abort``."""
+    """
+    A watch that is opened by iterating ``events`` and ended from outside by ``abort``.
+
+    ``grace_seconds`` is how much later than promised the server may end a watch.
+    """
+
+    grace_seconds = 15.0
 
     def __init__(
         self,
@@ -61,7 +67,7 @@ class NodeStream:
         response = self._open(resource_version, seconds)
         if response.status != _OK:
             raise error_of(self._call, response.status, *self._rest_of(response))
-        while line := self._line(response):
+        for line in self._lines(response):
             yield self._decode(line)
 
     def abort(self) -> None:
@@ -82,21 +88,30 @@ class NodeStream:
         }
         request = Request("GET", "/api/v1/nodes?" + urlencode(query), self._headers())
         try:
-            response = self._connection.send(request, seconds + _GRACE_SECONDS)
+            response = self._connection.send(request, seconds + self.grace_seconds)
         except ClusterError:
             self._on_request(self._call.verb, 0)
             raise
         self._on_request(self._call.verb, response.status)
         return response
 
-    def _line(self, response: HTTPResponse) -> bytes:
-        """Return the next whole line; empty at the end, a torn last line included."""
-        try:
-            line = response.readline()
-        except (OSError, HTTPException, ValueError) as error:
-            self.close()
-            raise self._connection.unreachable(error) from error
-        return line if line.endswith(b"\n") else b""
+    def _lines(self, response: HTTPResponse) -> Iterator[bytes]:
+        """
+        Yield the whole lines until the end that the server made.
+
+        By read1, because readline takes a stream that was cut for one that ended.
+        """
+        rest = b""
+        while True:
+            try:
+                piece = response.read1(_PIECE_BYTES)
+            except (OSError, HTTPException, ValueError) as error:
+                self.close()
+                raise self._connection.unreachable(error) from error
+            if not piece:
+                return
+            *lines, rest = (rest + piece).split(b"\n")
+            yield from lines
 
     def _rest_of(self, response: HTTPResponse) -> tuple[bytes, str | None]:
         try:
