@@ -1,0 +1,154 @@
+"""
+The lab's network: two nodes, a control plane's place, routers, two storage servers.
+
+::
+
+    cp     10.60.0.10 --+                                  +-- mid  -- far -- nfs  10.71.0.2
+    gpu-0  10.60.0.20 --+-- mgmt (bridge) -- near (router) +-- mid2 -- far -- nfs2 10.72.0.2
+    solo-0 10.60.0.30 --+                      |
+    gpu-0 eth1 10.70.0.20 ---------------------+ (storage link)
+
+Every link can carry 9000; the nodes' own ends are at 1500. IPv6 beside it: fd60::, fd70::, fd71::,
+fd72:: with the same last part. Offloads are off, so that a packet is a packet.
+"""
+
+from tests.lab.netns import Namespace
+from tests.lab.process import LabDir
+from tests.lab.router import Router
+
+API_ADDRESSES = ("10.60.0.10", "fd60::10")
+NFS_ADDRESS, NFS_ADDRESS_IPV6 = "10.71.0.2", "fd71::2"
+NFS2_ADDRESS, NFS2_ADDRESS_IPV6 = "10.72.0.2", "fd72::2"
+GATEWAY = "10.60.0.1"
+OFFLOADS_OFF = "tso off gso off gro off tx-gso-partial off tx-tcp-mangleid-segmentation off"
+
+
+class World:
+    """The namespaces and their links; gone when the lab's folder is closed."""
+
+    def __init__(self, lab_dir: LabDir) -> None:
+        """Build it all."""
+        self.lab_dir = lab_dir
+        self.cp = Namespace(lab_dir, "cp")
+        self.gpu = Namespace(lab_dir, "gpu-0")
+        self.solo = Namespace(lab_dir, "solo-0")
+        self.nfs = Namespace(lab_dir, "nfs")
+        self.nfs2 = Namespace(lab_dir, "nfs2")
+        self.router = Router(Namespace(lab_dir, "near"), Namespace(lab_dir, "far"))
+        self._cable()
+        self._address()
+
+    def cable(self, near: Namespace, link: str, far: Namespace, port: str) -> None:
+        """Join two namespaces by a veth pair at full MTU, up, offloads off."""
+        self.lab_dir_ip(
+            f"link add {link} mtu 9000 netns {near.name} type veth "
+            f"peer name {port} mtu 9000 netns {far.name}"
+        )
+        for end, name in ((near, link), (far, port)):
+            end.script([f"ip link set {name} up", _offloads_off(name)])
+
+    def lab_dir_ip(self, words: str) -> None:
+        """Run one command of iproute2 from the near router, which can name every namespace."""
+        self.router.near.run(["ip", *words.split()])
+
+    def _cable(self) -> None:
+        near, far = self.router.near, self.router.far
+        pairs = (
+            *((self.cp, "eth0", near, "p-cp"), (self.gpu, "eth0", near, "p-gpu")),
+            *((self.solo, "eth0", near, "p-solo"), (self.gpu, "eth1", near, "st-node")),
+            *((near, "mid", far, "mid"), (near, "mid2", far, "mid2")),
+            *((self.nfs, "eth0", far, "st-nfs"), (self.nfs2, "eth0", far, "st-nfs2")),
+        )
+        lines = [
+            f"ip link add {link} mtu 9000 netns {here.name} type veth "
+            f"peer name {port} mtu 9000 netns {there.name}"
+            for here, link, there, port in pairs
+        ]
+        near.script(lines)
+
+    def _address(self) -> None:
+        near, far = self.router.near, self.router.far
+        _configure(
+            near,
+            {"mgmt": ("10.60.0.1/24", "fd60::1/64"), "st-node": ("10.70.0.1/24", "fd70::1/64")}
+            | {"mid": ("10.81.0.1/24", "fd81::1/64"), "mid2": ("10.82.0.1/24", "fd82::1/64")},
+            before=[
+                "ip link add mgmt mtu 9000 type bridge",
+                *(f"ip link set p-{role} master mgmt up" for role in ("cp", "gpu", "solo")),
+                *_FORWARD,
+            ],
+            after=[
+                *_via("10.71.0.0/24", "10.81.0.2", "fd71::/64", "fd81::2"),
+                *_via("10.72.0.0/24", "10.82.0.2", "fd72::/64", "fd82::2"),
+                *(_offloads_off(f"p-{role}") for role in ("cp", "gpu", "solo")),
+            ],
+        )
+        _configure(
+            far,
+            {"mid": ("10.81.0.2/24", "fd81::2/64"), "mid2": ("10.82.0.2/24", "fd82::2/64")}
+            | {"st-nfs": ("10.71.0.1/24", "fd71::1/64"), "st-nfs2": ("10.72.0.1/24", "fd72::1/64")},
+            before=_FORWARD,
+            after=[
+                *_via("10.60.0.0/24", "10.81.0.1", "fd60::/64", "fd81::1"),
+                *_via("10.70.0.0/24", "10.81.0.1", "fd70::/64", "fd81::1"),
+            ],
+        )
+        _host(self.cp, "10.60.0.10/24", "fd60::10/64", "10.60.0.1", "fd60::1")
+        _host(self.nfs, "10.71.0.2/24", "fd71::2/64", "10.71.0.1", "fd71::1")
+        _host(self.nfs2, "10.72.0.2/24", "fd72::2/64", "10.72.0.1", "fd72::1")
+        _host(self.solo, "10.60.0.30/24", "fd60::30/64", "10.60.0.1", "fd60::1")
+        _configure(
+            self.gpu,
+            {"eth0": ("10.60.0.20/24", "fd60::20/64"), "eth1": ("10.70.0.20/24", "fd70::20/64")},
+            before=[_PING],
+            after=[
+                *_via("default", "10.60.0.1", "default", "fd60::1"),
+                *_via("10.71.0.0/24", "10.70.0.1", "fd71::/64", "fd70::1"),
+                *_via("10.72.0.0/24", "10.70.0.1", "fd72::/64", "fd70::1"),
+                "ip link set eth1 mtu 1500",
+            ],
+        )
+        for node in (self.gpu, self.solo):
+            node.set_mtu("eth0", 1500)
+
+
+_PING = "echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range"  # as systemd sets it
+_FORWARD = [
+    "echo 1 > /proc/sys/net/ipv4/ip_forward",
+    "echo 1 > /proc/sys/net/ipv6/conf/all/forwarding",
+]
+
+
+def _offloads_off(link: str) -> str:
+    return f"ethtool -K {link} {OFFLOADS_OFF} > /dev/null 2>&1 || true"
+
+
+def _via(network: str, gateway: str, network_ipv6: str, gateway_ipv6: str) -> list[str]:
+    return [
+        f"ip route add {network} via {gateway}",
+        f"ip -6 route add {network_ipv6} via {gateway_ipv6}",
+    ]
+
+
+def _configure(
+    where: Namespace,
+    links: dict[str, tuple[str, str]],
+    before: list[str],
+    after: list[str],
+) -> None:
+    lines = ["ip link set lo up", *before]
+    for link, (address, address_ipv6) in links.items():
+        lines += [
+            f"ip address add {address} dev {link}",
+            f"ip address add {address_ipv6} dev {link} nodad",
+            f"ip link set {link} up",
+            _offloads_off(link),
+        ]
+    where.script([*lines, *after])
+
+
+def _host(
+    where: Namespace, address: str, address_ipv6: str, gateway: str, gateway_ipv6: str
+) -> None:
+    after = _via("default", gateway, "default", gateway_ipv6)
+    _configure(where, {"eth0": (address, address_ipv6)}, before=[_PING], after=after)
