@@ -79,6 +79,11 @@ class ControlPlane:
         self._start_controllers()
         self._await(self._has_default_account, "kube-controller-manager")
 
+    def kill(self) -> None:
+        """End every part at once, for the end of a lab: in order it would take 5 s."""
+        while self._processes:
+            self._processes.popitem()[1].kill()
+
     def start_apiserver(self) -> None:
         """Start the API server on the data there is; back when it is ready."""
         self._spawn("kube-apiserver", self._apiserver_flags())
