@@ -22,6 +22,7 @@ ROOT = Path("/run/tunegate-lab")
 NETNS = Path("/var/run/netns")
 MARK = "TUNEGATE_LAB"
 STOP_SECONDS = 5.0
+SWEEP_SECONDS = 1.0
 
 
 def start_time(pid: int) -> str:
@@ -246,7 +247,7 @@ def _end(pids: set[int]) -> None:
                 os.kill(pid, number)
             except ProcessLookupError:
                 continue
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + SWEEP_SECONDS
         while _still(began) and time.monotonic() < deadline:
             time.sleep(0.02)
 
