@@ -47,7 +47,7 @@ def condition_patch(view: NodeView, wanted: Wanted, now_seconds: float) -> Opera
     Return the strategic merge patch of ``nodes/status`` for our condition, None when it stands.
 
     Conditions merge by ``type``, so the kubelet's own are kept; a uid that does not match is
-    refused with 409. ``lastTransitionTime`` moves only when the status does.
+    refused with 422. ``lastTransitionTime`` moves only when the status does.
     """
     status, now = condition_status(wanted), timestamp(now_seconds)
     message = clip(wanted.message)

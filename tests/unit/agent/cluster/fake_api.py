@@ -139,6 +139,7 @@ class _Server(ThreadingHTTPServer):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.api.folder / "tls.pem")
         plain.settimeout(30)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wrapped = context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
         self.api.connections.append(wrapped)
         self.api.accepted += 1
