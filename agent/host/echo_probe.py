@@ -98,12 +98,16 @@ class Ping:
         return True
 
     def ask(self, sizes: Sequence[int], seconds: float) -> tuple[Echo, ...]:
-        """Send these sizes, and again the ones not answered in time; wait as long again."""
+        """
+        Send these sizes, and again the ones not answered in time; wait as long again.
+
+        Where nothing at all was ever answered the second wait is spared.
+        """
         for _ in range(2):
             for size in sizes:
                 if size not in self._heard:
                     self.send(size)
-            if self.wait(sizes, seconds):
+            if self.wait(sizes, seconds) or not self._heard:
                 break
         return self.result(sizes)
 

@@ -1,10 +1,10 @@
 """
 Prove paths on the wire: the Prober of this host.
 
-The happy path is one TCP connection, then one pair of echoes: three round trips. TCP goes first:
-an echo that is too big would leave a learned path MTU behind, and TCP would then not show what
-the server itself announces. What fails costs more: see ``agent/path`` for the rules and
-``tcp_probe`` for the waits.
+The happy path is one TCP connection, then one full echo: three round trips. TCP goes first: an
+echo that is too big would leave a learned path MTU behind, and TCP would then not show what the
+server itself announces. Only the small control echo is sent ahead. What fails costs more: see
+``agent/path`` for the rules and ``tcp_probe`` for the waits.
 """
 
 import time
@@ -64,6 +64,7 @@ class LinuxProber:
         """Show that packets of this size pass to the endpoint and, where allowed, back."""
         try:
             with Ping(endpoint.address) as ping:
+                ping.send(SMALL_ECHO_BYTES)
                 segments = self._search_up(endpoint, wanted_bytes)
                 echoes = Echoes(self._search_back(ping, endpoint, wanted_bytes, segments))
         except PingRefusedError as error:
