@@ -12,7 +12,7 @@ What can go wrong between the agent and the API server.
             GoneError        410 (a watch's resource version is too old)
         RefusedError         it would not do it; somebody has to change something
             UnauthorizedError  401
-            ForbiddenError     403
+            ForbiddenError     403, or 422 from an admission policy
             CredentialsError   token, CA or address are missing or unreadable
 
 Every one of them may pass by itself, so every one is tried again; ``retry_cap_seconds`` says how
@@ -117,6 +117,7 @@ _BY_STATUS: dict[int, type[ClusterError]] = {
     422: InvalidError,
     429: ThrottledError,
 }
+_DENIED = "denied request"  # a ValidatingAdmissionPolicy's words; it answers 422 by default
 _FIRST_CLIENT_ERROR, _FIRST_SERVER_ERROR = 400, 500
 
 
@@ -125,6 +126,8 @@ def error_of(call: Call, status: int, body: bytes, retry_after: str | None = Non
     is_refusal = _FIRST_CLIENT_ERROR <= status < _FIRST_SERVER_ERROR
     kind = _BY_STATUS.get(status, RefusedError if is_refusal else ServerError)
     said = _message_in(body)
+    if kind is InvalidError and _DENIED in said:
+        kind = ForbiddenError
     seconds = (
         float(retry_after)
         if retry_after and retry_after.isascii() and retry_after.isdigit()

@@ -92,6 +92,7 @@ def test_a_join_is_four_requests_and_says_everything(
     """Every shape of patch is accepted; the kubelet's condition and foreign taints stand."""
     # the control plane's own TTL controller annotates every new Node
     eventually(lambda: "annotations" in raw(control_plane, node)["metadata"])
+    before = len(control_plane.requests(AGENT_USER))
     done, problems = run(client, node)
     assert done.wrote == ("node", "status", "event")
     assert problems == []
@@ -105,8 +106,9 @@ def test_a_join_is_four_requests_and_says_everything(
     conditions = {one["type"]: one for one in after["status"]["conditions"]}
     assert conditions.keys() >= {"Ready", names.CONDITION}
     assert conditions[names.CONDITION]["status"] == "True"
-    eventually(lambda: len(control_plane.requests(AGENT_USER)) >= 4)
-    assert [(one.verb, one.target, one.code) for one in control_plane.requests(AGENT_USER)] == [
+    eventually(lambda: len(control_plane.requests(AGENT_USER)) >= before + 4)
+    asked = control_plane.requests(AGENT_USER)[before:]
+    assert [(one.verb, one.target, one.code) for one in asked] == [
         ("get", "nodes", 200),
         ("patch", "nodes", 200),
         ("patch", "nodes/status", 200),
@@ -288,6 +290,55 @@ def test_each_missing_permission_is_named(
         set_rules(control_plane, without=[])
     eventually(lambda: not refused())
     assert run(client, node)[0].view.gate_taints() == ()
+
+
+def test_an_admission_policy_that_says_no_is_quoted(
+    control_plane: ControlPlane, client: ClusterClient, node: str
+) -> None:
+    """Its 422 is no race: the message is the policy's, and the tries grow far apart."""
+    group = "/apis/admissionregistration.k8s.io/v1"
+    kinds = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
+    for plural, body in zip(kinds, policy_of(node), strict=True):
+        control_plane.admin.post(f"{group}/{plural}", body)
+
+    def refusal() -> ClusterError | None:
+        try:
+            client.patch_node(node, [{"op": "test", "path": "/metadata/name", "value": node}])
+        except ForbiddenError as error:
+            return error
+        return None
+
+    try:
+        eventually(lambda: refusal() is not None)
+        error = refusal()
+        assert error is not None
+        assert error.status == 422
+        assert "not your node" in str(error)
+    finally:
+        for plural in kinds:
+            control_plane.admin.delete(f"{group}/{plural}/deny-{node}")
+
+
+def policy_of(node: str) -> tuple[Object, Object]:
+    """Return a policy that refuses the agent every change of one Node, and its binding."""
+    api = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": f"deny-{node}"}}
+    nodes = {
+        "apiGroups": [""],
+        "apiVersions": ["v1"],
+        "operations": ["UPDATE"],
+        "resources": ["nodes"],
+        "resourceNames": [node],
+    }
+    refuses = {
+        "expression": f"request.userInfo.username != '{AGENT_USER}'",
+        "message": "not your node",
+    }
+    spec = {"matchConstraints": {"resourceRules": [nodes]}, "validations": [refuses]}
+    binding = {"policyName": f"deny-{node}", "validationActions": ["Deny"]}
+    return (
+        {**api, "kind": "ValidatingAdmissionPolicy", "spec": spec},
+        {**api, "kind": "ValidatingAdmissionPolicyBinding", "spec": binding},
+    )
 
 
 def set_rules(control_plane: ControlPlane, without: list[Rule]) -> None:

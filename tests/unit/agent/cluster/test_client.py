@@ -109,12 +109,13 @@ def test_a_missing_permission_is_named_as_a_rule(api: FakeApi, client: ClusterCl
     )
 
 
+@pytest.mark.parametrize("status", [403, 422])
 def test_an_admission_refusal_is_not_called_a_missing_rule(
-    api: FakeApi, client: ClusterClient
+    api: FakeApi, client: ClusterClient, status: int
 ) -> None:
-    """RBAC advice would lead astray there."""
-    api.faults = [Fault(status=403, body=b'{"message":"denied: not your node"}')]
-    with pytest.raises(ForbiddenError, match="denied: not your node") as caught:
+    """RBAC advice would lead astray there, and reading again would not help."""
+    api.faults = [Fault(status=status, body=b'{"message":"p denied request: not your node"}')]
+    with pytest.raises(ForbiddenError, match="not your node") as caught:
         client.patch_status("n1", {})
     assert "add verb" not in str(caught.value)
 
