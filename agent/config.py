@@ -159,7 +159,10 @@ def load(path: str | None, environment: Mapping[str, str]) -> AgentConfig:
     sources = {name: (value, f"{path}: {name}") for name, value in found.items()}
     for setting in SETTINGS:
         if setting.variable in environment:
-            sources[setting.path] = (_scalar(environment[setting.variable]), setting.variable)
+            value = environment[setting.variable]
+            # a node may be called 1e3 or true
+            raw = value if setting.read is text else _scalar(value)
+            sources[setting.path] = (raw, setting.variable)
     values: dict[str, Any] = {}
     for setting in SETTINGS:
         values[setting.attribute] = setting.default

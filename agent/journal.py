@@ -10,7 +10,9 @@ values again.
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 from zlib import crc32
 
 from agent.plan import Original
@@ -19,6 +21,7 @@ from agent.state import Change, LinkName, Reason
 from agent.verdict import Ceiling
 
 FILE_NAME = "journal.jsonl"
+UNKNOWN_BOOT = "the boot ID cannot be read, so nobody can say whose first values these are"
 
 
 class JournalError(AgentError):
@@ -81,10 +84,12 @@ class Journal:
         return self._stored(replace(self, ceilings=tuple(ceilings), settings_hash=settings_hash))
 
     def _stored(self, after: "Journal") -> "Journal":
-        if after != self or self.problems:
-            self._keep_damaged()
-            after = replace(after, problems=())
-            _replace_file(after)
+        if after == self and not self.problems:
+            return self
+        if not self.boot_id:
+            raise JournalError(f"{UNKNOWN_BOOT}, so {self.path} is left as it is")
+        after = replace(after, problems=())
+        _replace_file(after, keep=bool(self.problems))
         return after
 
     def erase(self) -> None:
@@ -96,14 +101,12 @@ class Journal:
         except OSError as error:
             raise JournalError(f"cannot remove {self.path}: {error.strerror}") from error
 
-    def _keep_damaged(self) -> None:
-        if self.problems and os.path.exists(self.path):
-            os.replace(self.path, f"{self.path}.damaged")
-
 
 def load(folder: str, boot_id: str) -> Journal:
     """Read the journal of this boot; what cannot be read is named in ``problems``."""
     empty = Journal(folder, boot_id)
+    if not boot_id:
+        return replace(empty, problems=(UNKNOWN_BOOT,))
     try:
         with open(empty.path, "rb") as file:
             lines = file.read().splitlines()
@@ -132,16 +135,21 @@ def load(folder: str, boot_id: str) -> Journal:
 
 def _decode(line: bytes, boot_id: str) -> Original | tuple[Ceiling, str] | None:
     """Return the entry, None for another boot's; raises ValueError and the like on damage."""
-    head, _, body = line.partition(b" ")
-    if int(head, 16) != crc32(body):
-        raise ValueError(line)
-    entry = json.loads(body)
+    entry = _entry(line)
     if entry["boot"] != boot_id:
         return None
     if "ceiling" in entry:
         name, mtu, reason, message = entry["ceiling"]
         return Ceiling(LinkName(name), int(mtu), Reason(reason), message), entry["settings"]
     return Original(entry["target"], entry["first"], tuple(entry["written"]))
+
+
+def _entry(line: bytes) -> dict[str, Any]:
+    head, _, body = line.partition(b" ")
+    if int(head, 16) != crc32(body):
+        raise ValueError(line)
+    entry: dict[str, Any] = json.loads(body)
+    return entry
 
 
 def _lines(journal: Journal) -> list[bytes]:
@@ -160,7 +168,8 @@ def _lines(journal: Journal) -> list[bytes]:
     return [b"%08x %s\n" % (crc32(body), body) for body in bodies]
 
 
-def _replace_file(journal: Journal) -> None:
+def _replace_file(journal: Journal, *, keep: bool) -> None:
+    """Put the journal in place of the file, which stays beside it where asked to keep it."""
     temporary = f"{journal.path}.new"
     try:
         os.makedirs(journal.folder, mode=0o755, exist_ok=True)
@@ -168,6 +177,8 @@ def _replace_file(journal: Journal) -> None:
             file.writelines(_lines(journal))
             file.flush()
             os.fsync(file.fileno())
+        if keep:
+            _keep_beside(journal.path)
         os.replace(temporary, journal.path)
         folder = os.open(journal.folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -178,14 +189,25 @@ def _replace_file(journal: Journal) -> None:
         raise JournalError(f"cannot write {journal.path}: {error.strerror}") from error
 
 
+def _keep_beside(path: str) -> None:
+    """Give the damaged file a second name: at no moment is there no journal at all."""
+    damaged = f"{path}.damaged"
+    with suppress(FileNotFoundError):
+        os.unlink(damaged)
+    with suppress(FileNotFoundError):
+        os.link(path, damaged)
+
+
 def targets(folder: str) -> tuple[str, ...]:
     """Return every target that the file in this folder names, of whatever boot."""
-    found: list[str] = []
     try:
         with open(f"{folder}/{FILE_NAME}", "rb") as file:
-            for line in file.read().splitlines():
-                target = json.loads(line.partition(b" ")[2]).get("target")
-                found += [target] if isinstance(target, str) else []
-    except (OSError, ValueError, AttributeError):
-        return tuple(found)
+            lines = file.read().splitlines()
+    except OSError:
+        return ()
+    found: list[str] = []
+    for line in lines:
+        with suppress(ValueError, AttributeError):
+            target = _entry(line).get("target")
+            found += [target] if isinstance(target, str) else []
     return tuple(found)

@@ -29,6 +29,8 @@ OVERLAY_KINDS = frozenset(
 )
 STACKED_ON_LOWER = frozenset({"vlan", "macvlan", "macvtap", "ipvlan", "ipvtap"})
 STACKED_ON_MEMBERS = frozenset({"bond", "bridge", "team"})
+SETS_MEMBERS = frozenset({"bond", "team"})
+"""Kinds whose every member gets their MTU (bond_change_mtu, team_change_mtu)."""
 CNI_NAMES = (
     *("cni*", "docker*", "br-????????????", "cali*", "cilium*", "lxc*", "flannel*", "virbr*"),
     *("kube-*", "weave*", "antrea*", "ovn*", "podman*", "nodelocaldns", "lxd*", "vxlan.calico"),
@@ -66,7 +68,11 @@ def matches(link: Link, patterns: Iterable[str]) -> str | None:
 
 
 def is_pod_link(link: Link) -> bool:
-    """Return whether this is a pod's veth: no address of the node's on it."""
+    """
+    Return whether this is a pod's veth: no address of the node's on it.
+
+    One that a vlan or a bond of the node stands on is the node's own all the same.
+    """
     return link.kind == "veth" and not _global_addresses(link)
 
 
@@ -88,7 +94,7 @@ def members(link: Link, state: HostState) -> tuple[Link, ...]:
         return tuple(
             port
             for port in state.links
-            if port.master_index == link.index and not is_pod_link(port)
+            if port.master_index == link.index and not (link.kind == "bridge" and is_pod_link(port))
         )
     return ()
 
@@ -115,7 +121,6 @@ def never_tuned(link: Link, state: HostState) -> str | None:
         ("loopback", link.device_type == ARPHRD_LOOPBACK),
         ("RDMA fabric", link.device_type == ARPHRD_INFINIBAND or matches(link, RDMA_NAMES)),
         ("belongs to the container network", matches(link, CNI_NAMES)),
-        ("a pod's veth", is_pod_link(link)),
         (
             "a bridge of pods",
             link.kind == "bridge" and ports and all(is_pod_link(port) for port in ports),
@@ -128,16 +133,21 @@ def never_tuned(link: Link, state: HostState) -> str | None:
 def reason_to_leave(link: Link, state: HostState, policy: LinkPolicy) -> str | None:
     """Return why this link is left alone, or None when it may be tuned."""
     for layer in stack(link, state):
-        why = never_tuned(layer, state)
-        if why is None and (pattern := matches(layer, policy.exclude)):
-            why = f"excluded by links.exclude ({pattern})"
-        if why:
+        if layer is link and is_pod_link(link):
+            return "a pod's veth"
+        if why := _layer_reason(layer, state, policy):
             return why if layer is link else f"stands on {layer.name}: {why}"
-    if matches(link, policy.include):
-        return None
-    if policy.include:
+    if policy.include and not matches(link, policy.include):
         return "not named by links.include"
-    if public := _public_address(link):
+    return None
+
+
+def _layer_reason(link: Link, state: HostState, policy: LinkPolicy) -> str | None:
+    if why := never_tuned(link, state):
+        return why
+    if pattern := matches(link, policy.exclude):
+        return f"excluded by links.exclude ({pattern})"
+    if (public := _public_address(link)) and not matches(link, policy.include):
         return f"carries the public address {public}; name it in links.include to tune it"
     return None
 

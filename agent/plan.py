@@ -7,7 +7,7 @@ Verifying is planning again and finding the plan empty; reverting is a plan made
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agent.links import Choice, LinkPolicy, choose, members, stack
+from agent.links import SETS_MEMBERS, Choice, LinkPolicy, choose, members, stack
 from agent.state import (
     Change,
     Endpoint,
@@ -105,9 +105,23 @@ def _wanted_mtu(
     desired: Desired,
     state: HostState,
 ) -> int:
-    limits = [target_bytes, *([link.max_mtu_bytes] if link.max_mtu_bytes else [])]
-    limits += [below[lower.name] for lower in members(link, state) if lower.name in below]
-    return max(min(limits), floor_bytes(link, desired.first_values))
+    if link_target(link.name) in desired.ignored_targets:
+        return link.mtu_bytes
+    lowers = members(link, state)
+    limits = [below[lower.name] for lower in lowers if lower.name in below]
+    limits += [each.max_mtu_bytes for each in (link, *_bonded(link, state)) if each.max_mtu_bytes]
+    mtu = max(min([target_bytes, *limits]), floor_bytes(link, desired.first_values))
+    if link.kind in SETS_MEMBERS and any(
+        lower.mtu_bytes > mtu > link.mtu_bytes for lower in lowers
+    ):
+        return link.mtu_bytes  # growing to this would lower that member
+    return mtu
+
+
+def _bonded(link: Link, state: HostState) -> tuple[Link, ...]:
+    """Return the members of the bond that the link belongs to: all get the bond's MTU."""
+    bond = state.link(link.master_index) if link.master_index else None
+    return members(bond, state) if bond and bond.kind in SETS_MEMBERS else ()
 
 
 def floor_bytes(link: Link, first_values: Mapping[str, str]) -> int:

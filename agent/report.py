@@ -61,7 +61,7 @@ def _proof_findings(scene: Scene, proof: Proof) -> list[Finding]:
 
 def _unconverged(remaining: Plan, findings: Sequence[Finding]) -> list[Finding]:
     """Return a failure for each change still planned that no other finding explains."""
-    explained = {finding.target for finding in findings if finding.severity is Severity.FAILED}
+    explained = {finding.target for finding in findings}
     if any(finding.reason is Reason.JOURNAL_UNWRITABLE for finding in findings):
         return []
     return [

@@ -53,7 +53,12 @@ class Scene:
 
 
 class Survey:
-    """Looks at the host, and remembers the endpoints, the journal and the ceilings found."""
+    """
+    Looks at the host, and remembers the endpoints, the journal and the ceilings found.
+
+    ``withheld`` are the MTUs of links whose servers are all silent: nothing could prove a raise.
+    ``damage`` says what of the journal could not be read when it was opened.
+    """
 
     def __init__(self, config: AgentConfig, tools: Tools, folder: str) -> None:
         """Take the settings, the outside, and the folder of the journal."""
@@ -62,8 +67,11 @@ class Survey:
         self._folder = folder
         self._known = Known((), ())
         self._resolver = RememberingResolver(tools.resolver)
+        self._mounted: tuple[Address, ...] = ()
         self.journal: Journal | None = None
+        self.damage: tuple[str, ...] = ()
         self.ceilings: dict[LinkName, Ceiling] = {}
+        self.withheld: dict[LinkName, int] = {}
 
     def look(self, ignored: frozenset[str] = frozenset(), *, resolve: bool = True) -> Scene:
         """Observe the host; ``resolve`` also reads the endpoints file and asks the DNS again."""
@@ -72,9 +80,20 @@ class Survey:
             self._known = gather(
                 self._config.storage_endpoints, read_file(path), path, self._resolver
             )
-        state = self._tools.host.observe([item.address for item in self._known.endpoints])
-        mounted = from_mounts(state.mounts) if self._config.storage_mounts else ()
+        state, mounted = self._observe()
         return self._scene(merge(self._known, mounted), state, ignored)
+
+    def _observe(self) -> tuple[HostState, tuple[Endpoint, ...]]:
+        """Observe with the routes to all servers; a mount seen for the first time asks twice."""
+        known = [item.address for item in self._known.endpoints]
+        known += [self._tools.api_server[0]] if self._tools.api_server else []
+        asked = {*known, *self._mounted}
+        state = self._tools.host.observe([*known, *self._mounted])
+        mounted = from_mounts(state.mounts) if self._config.storage_mounts else ()
+        self._mounted = tuple(dict.fromkeys(item.address for item in mounted))
+        if not asked.issuperset(self._mounted):
+            state = self._tools.host.observe([*known, *self._mounted])
+        return state, mounted
 
     def again(self, scene: Scene) -> Scene:
         """Observe again and carry over what this pass has learned."""
@@ -101,6 +120,7 @@ class Survey:
         """Return this boot's journal, and take up the ceilings found by the same settings."""
         if self.journal is None or self.journal.boot_id != state.boot_id:
             self.journal = load(self._folder, state.boot_id)
+            self.damage = self.journal.problems
             if self.journal.settings_hash == self._config.hash:
                 self.ceilings = {item.link: item for item in self.journal.ceilings}
         return self.journal
@@ -109,13 +129,16 @@ class Survey:
         journal = self.open_journal(state)
         values = {item.target: current_value(item.target, state) for item in journal.originals}
         config = self._config
+        ceilings = {name: item.mtu_bytes for name, item in self.ceilings.items()}
+        for name, mtu in self.withheld.items():
+            ceilings[name] = min(mtu, ceilings.get(name, mtu))
         desired = Desired(
             mtu_bytes=config.mtu,
             rows=config.sysctls,
             guard=MemoryGuard(config.memory_connections, config.memory_share),
             links=LinkPolicy(config.links_include, config.links_exclude),
             endpoints=known.endpoints,
-            ceilings={name: item.mtu_bytes for name, item in self.ceilings.items()},
+            ceilings=ceilings,
             first_values=journal.first_values(values),
             ignored_targets=ignored,
         )

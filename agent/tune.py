@@ -36,6 +36,8 @@ from agent.verdict import (
     smallest_passing,
 )
 
+NOTHING_WRITTEN = "nothing was written to the host, because it could not be undone"
+
 
 @dataclass(frozen=True, slots=True)
 class Repair:
@@ -52,6 +54,7 @@ class Tuner:
     def __init__(self, config: AgentConfig, tools: Tools, folder: str) -> None:
         """Take the settings, the outside, and the folder of the journal."""
         self._tools = tools
+        self._advisory = frozenset(row.key for row in config.sysctls if not row.is_required)
         self._survey = Survey(config, tools, folder)
         self.scene: Scene | None = None
 
@@ -67,12 +70,14 @@ class Tuner:
 
     def tune(self, ignored: frozenset[str] = frozenset()) -> Report:
         """Bring the host to what is desired, prove it, and fall back where it is not safe."""
+        self._survey.withheld = {}
         scene = self._survey.look(ignored)
         contacts = self._contact(scene)
         scene = self._withhold_silent(scene, contacts)
         before = self._baseline(scene)
         scene, applied, failures = self._converge(scene)
-        scene, lost = self._keep_baseline(scene, before)
+        scene, restored, lost = self._keep_baseline(scene, before)
+        applied += restored
         proofs = self._prove(scene, contacts)
         scene, proofs, lowered, refused = self._fall_back(scene, proofs)
         return self._report(scene, (*failures, *lost, *refused), proofs, (*applied, *lowered))
@@ -108,15 +113,16 @@ class Tuner:
 
     def _withhold_silent(self, scene: Scene, contacts: dict[Endpoint, Contact]) -> Scene:
         """Do not raise a link whose every endpoint is silent: nothing could prove it."""
-        held = dict(scene.desired.ceilings)
         by_link: dict[LinkName, list[Contact]] = {}
         for endpoint, name in scene.served():
             by_link.setdefault(name, []).append(contacts[endpoint])
         for name, answers in by_link.items():
             link = scene.state.named(name)
             if link and not any(answer.answered for answer in answers):
-                held[name] = min(link.mtu_bytes, held.get(name, link.mtu_bytes))
-        return replace(scene, desired=replace(scene.desired, ceilings=held))
+                held = scene.desired.ceilings.get(name, link.mtu_bytes)
+                self._survey.withheld[name] = min(link.mtu_bytes, held)
+        ceilings = {**scene.desired.ceilings, **self._survey.withheld}
+        return replace(scene, desired=replace(scene.desired, ceilings=ceilings))
 
     def _baseline(self, scene: Scene) -> dict[LinkName, tuple[Contact, ...]]:
         """Ask what must go on working, for each link about to grow that other traffic uses."""
@@ -137,59 +143,74 @@ class Tuner:
         return {layer.name for layer in stack(link, scene.state)} if link else set()
 
     def _reach(self, scene: Scene, name: LinkName) -> tuple[Contact, ...]:
-        link = scene.state.named(name)
+        layers = self._layers(scene, name)
         gateways = [
             route.gateway
             for route in scene.state.default_routes
-            if link and route.link_index == link.index and route.gateway
+            if (link := scene.state.link(route.link_index)) and link.name in layers
+            if route.gateway
         ]
-        if not gateways:
-            return ()
         contacts = [self._tools.prober.reach_gateway(gateway) for gateway in gateways]
-        if self._tools.api_server:
-            contacts.append(self._tools.prober.reach_server(*self._tools.api_server))
+        if api := self._tools.api_server:
+            # a Service address may leave by another link than its route says, so by the default's
+            carrier = scene.carrier(api[0])
+            if gateways or (carrier and carrier.name in layers):
+                contacts.append(self._tools.prober.reach_server(*api))
         return tuple(contacts)
 
     def _converge(self, scene: Scene) -> tuple[Scene, tuple[Change, ...], tuple[Finding, ...]]:
-        """Journal, then write each change; a refusal is kept and the others go on."""
-        wanted = scene.plan
-        if wanted.is_empty:
-            return scene, (), ()
-        try:
-            self._survey.record(scene.state, wanted.changes)
-        except JournalError as error:
-            return scene, (), (_unwritable(error),)
+        """Write what is planned; a link that refuses its size makes for a new plan."""
         applied: list[Change] = []
         failures: list[Finding] = []
-        for change in wanted.changes:
+        refusing: set[LinkName] = set()
+        while changes := scene.plan.changes:
+            try:
+                self._survey.record(scene.state, changes)
+            except JournalError as error:
+                failures.append(_unwritable(error, NOTHING_WRITTEN))
+                break
+            ceiling = self._write(changes, applied, failures)
+            if ceiling:
+                self._survey.ceilings[ceiling.link] = ceiling
+            scene = self._survey.again(scene)
+            if ceiling is None or ceiling.link in refusing:
+                break
+            refusing.add(ceiling.link)
+        return scene, tuple(applied), tuple(failures)
+
+    def _write(
+        self, changes: Iterable[Change], applied: list[Change], failures: list[Finding]
+    ) -> Ceiling | None:
+        """Write each change; a refusal is kept and the others go on, but for a refused size."""
+        for change in changes:
             try:
                 self._tools.host.apply(change)
             except HostError as error:
-                ceiling = refusal_ceiling(change, error)
-                if ceiling:
-                    self._survey.ceilings[ceiling.link] = ceiling
-                else:
-                    failures.append(failure_finding(change, error))
+                if ceiling := refusal_ceiling(change, error):
+                    return ceiling
+                failures.append(failure_finding(change, error, self._advisory))
             else:
                 applied.append(change)
-        return self._survey.again(scene), tuple(applied), tuple(failures)
+        return None
 
     def _keep_baseline(
         self, scene: Scene, before: dict[LinkName, tuple[Contact, ...]]
-    ) -> tuple[Scene, tuple[Finding, ...]]:
+    ) -> tuple[Scene, tuple[Change, ...], tuple[Finding, ...]]:
         """Hold what answered before against now; what was lost rolls its link back."""
         findings: list[Finding] = []
+        restored: tuple[Change, ...] = ()
         for name, contacts in before.items():
             lost = self._lost(scene, name, contacts)
             if not lost:
                 continue
-            scene = self._restore(scene, name, Reason.BASELINE_LOST, f"{lost} stopped answering")
+            scene, written = self._restore(scene, name, f"{lost} stopped answering")
+            restored += written
             if still := self._lost(scene, name, contacts):
                 message = f"{still} does not answer though {name} has its first MTU back"
                 findings.append(
                     Finding("baseline", Severity.FAILED, Reason.BASELINE_LOST, name, message)
                 )
-        return scene, tuple(findings)
+        return scene, restored, tuple(findings)
 
     def _lost(self, scene: Scene, name: LinkName, before: tuple[Contact, ...]) -> str:
         answered = {contact.peer for contact in before if contact.answered}
@@ -202,13 +223,13 @@ class Tuner:
             if contact.peer in answered and contact.answered is False
         )
 
-    def _restore(self, scene: Scene, name: LinkName, reason: Reason, what: str) -> Scene:
+    def _restore(self, scene: Scene, name: LinkName, what: str) -> tuple[Scene, tuple[Change, ...]]:
         link = scene.state.named(name)
         if link is None:
-            return scene
+            return scene, ()
         first = floor_bytes(link, scene.desired.first_values)
         message = f"{what} at MTU {link.mtu_bytes}, so {name} has its first MTU {first} back"
-        return self._lower(scene, Ceiling(name, first, reason, message))[0]
+        return self._lower(scene, Ceiling(name, first, Reason.BASELINE_LOST, message))
 
     def _lower(self, scene: Scene, ceiling: Ceiling) -> tuple[Scene, tuple[Change, ...]]:
         """Bring a link down to what is safe and end the connections born above that."""
@@ -216,17 +237,20 @@ class Tuner:
         held = {**scene.desired.ceilings, ceiling.link: ceiling.mtu_bytes}
         scene = replace(scene, desired=replace(scene.desired, ceilings=held))
         scene, applied, _ = self._converge(scene)
-        self._end_connections(scene, ceiling)
+        lowered = {change.link for change in applied if isinstance(change, LinkMtuChange)}
+        self._end_connections(scene, ceiling, lowered | {ceiling.link})
         return scene, applied
 
-    def _end_connections(self, scene: Scene, ceiling: Ceiling) -> None:
-        remotes: dict[int, list[Address]] = {}
+    def _end_connections(self, scene: Scene, ceiling: Ceiling, lowered: set[LinkName]) -> None:
+        remotes: dict[tuple[int, int], list[Address]] = {}
         for endpoint, name in scene.served():
-            if name == ceiling.link:
-                remotes.setdefault(endpoint.port, []).append(endpoint.address)
-        for port, addresses in remotes.items():
+            link = scene.state.named(name)
+            if link and name in lowered:
+                key = (endpoint.port, link.mtu_bytes)
+                remotes.setdefault(key, []).append(endpoint.address)
+        for (port, mtu_bytes), addresses in remotes.items():
             try:
-                self._tools.prober.end_connections(addresses, port, ceiling.mtu_bytes)
+                self._tools.prober.end_connections(addresses, port, mtu_bytes)
             except HostError as error:
                 message = f"{ceiling.message}; connections opened in between stay stuck until "
                 message += f"their mounts are unmounted ({error.detail})"
@@ -277,7 +301,7 @@ class Tuner:
         try:
             self._survey.keep_ceilings()
         except JournalError as error:
-            return (_unwritable(error),)
+            return (_unwritable(error, "what was found unsafe is tried again after a restart"),)
         return ()
 
     def _report(
@@ -289,13 +313,13 @@ class Tuner:
     ) -> Report:
         self.scene = scene
         journal = self._survey.open_journal(scene.state)
-        notes = journal_findings(journal.path, journal.problems)
+        notes = journal_findings(journal.path, self._survey.damage)
         ceilings = self._survey.ceilings.values()
         return build(scene, ceilings, (*failures, *notes), proofs, applied)
 
 
-def _unwritable(error: JournalError) -> Finding:
-    message = f"{error}; nothing was written to the host, because it could not be undone"
+def _unwritable(error: JournalError, consequence: str) -> Finding:
+    message = f"{error}; {consequence}"
     return Finding("journal", Severity.FAILED, Reason.JOURNAL_UNWRITABLE, "", message)
 
 

@@ -1,6 +1,6 @@
 """From proofs and failures to findings and one outcome. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from errno import EACCES, EINVAL, ENODEV, EPERM, ERANGE, EROFS
 
@@ -105,8 +105,15 @@ def way_back_finding(proof: Proof) -> Finding | None:
     return _path(proof, Severity.NOTE, Reason.PATH_UNPROVEN, message)
 
 
-def failure_finding(change: Change, error: HostError) -> Finding:
-    """Return what a refused write means for the node."""
+def failure_finding(change: Change, error: HostError, advisory: Container[str] = ()) -> Finding:
+    """Return what a refused write means for the node: a note for an advisory sysctl."""
+    finding = _refused(change, error)
+    if isinstance(change, SysctlChange) and change.key in advisory:
+        return replace(finding, check="sysctls", severity=Severity.NOTE)
+    return finding
+
+
+def _refused(change: Change, error: HostError) -> Finding:
     if error.errno in (EPERM, EACCES, EROFS):
         need = "CAP_NET_ADMIN" if isinstance(change, LinkMtuChange) else "a writable /proc/sys/net"
         message = f"may not write {change.target}: {error.detail}; the agent needs {need}"
