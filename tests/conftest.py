@@ -6,6 +6,8 @@ from typing import TypeVar
 
 import pytest
 
+pytest_plugins = ("tests.lab.fixtures",)
+
 AnyReport = TypeVar("AnyReport", pytest.TestReport, pytest.CollectReport)
 
 

@@ -3,7 +3,7 @@ A lab's own folder, processes and namespaces, and their end in every case.
 
 What a lab starts is written down under /run/tunegate-lab/<id>/ and carries the lab's id in its
 environment. A lab that was killed leaves all of it behind; the next one sweeps it, by these marks
-alone.
+alone. TUNEGATE_LAB_ROOT moves the whole folder, e.g. for tests of the lab itself.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path("/run/tunegate-lab")
+ROOT = Path(os.environ.get("TUNEGATE_LAB_ROOT", "/run/tunegate-lab"))
 NETNS = Path("/var/run/netns")
 MARK = "TUNEGATE_LAB"
 STOP_SECONDS = 5.0
@@ -135,7 +135,7 @@ class LabDir:
                 cwd=cwd,
             )
         with (self.path / "pids").open("a") as pids:
-            pids.write(f"{popen.pid} {start_time(popen.pid)}\n")
+            pids.write(f"{popen.pid} {start_time(popen.pid)} {name}\n")
         process = LabProcess(name, log_path, popen)
         self.processes.append(process)
         return process
@@ -145,11 +145,26 @@ class LabDir:
         with (self.path / "namespaces").open("a") as file:
             file.write(f"{name}\n")
 
+    @property
+    def namespaces(self) -> list[str]:
+        """Return the names of its namespaces."""
+        return _lines(self.path / "namespaces")
+
+    def recorded(self) -> dict[str, int | None]:
+        """Return what was started, by name: the last process id, None when it has ended."""
+        found: dict[str, int | None] = {}
+        for line in _lines(self.path / "pids"):
+            pid, began, name = line.split(maxsplit=2)
+            found[name] = int(pid) if start_time(int(pid)) == began else None
+        return found
+
     def close(self) -> None:
         """End every process, delete every namespace, remove the folder; twice does no harm."""
-        _sweep(self.path)
+        _end_all(self.path)
         for process in self.processes:
             process.popen.wait()
+        with _registry():
+            shutil.rmtree(self.path, ignore_errors=True)
         if self.lock is not None:
             os.close(self.lock)
             self.lock = None
@@ -178,9 +193,10 @@ def _registry() -> Iterator[None]:
 
 
 def _free_id() -> str:
-    while (ROOT / (lab_id := secrets.token_hex(2))).exists():
-        continue
-    return lab_id
+    while True:
+        lab_id = secrets.token_hex(2)
+        if not (ROOT / lab_id).exists() and not any(NETNS.glob(f"tg-{lab_id}-*")):
+            return lab_id
 
 
 def _try_lock(path: Path) -> int | None:
@@ -201,20 +217,20 @@ def _sweep_if_dead(path: Path) -> bool:
     if lock is None:
         return False
     try:
-        _sweep(path)
+        _end_all(path)
+        shutil.rmtree(path, ignore_errors=True)
     finally:
         os.close(lock)
     return True
 
 
-def _sweep(path: Path) -> None:
-    """End a lab's processes, delete its namespaces, remove its folder."""
+def _end_all(path: Path) -> None:
+    """End a lab's processes and delete its namespaces."""
     if not path.exists():
         return
     _end(_living(path))
     for name in _lines(path / "namespaces"):
         subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
-    shutil.rmtree(path, ignore_errors=True)
 
 
 def _living(path: Path) -> set[int]:

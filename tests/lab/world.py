@@ -20,6 +20,7 @@ API_ADDRESSES = ("10.60.0.10", "fd60::10")
 NFS_ADDRESS, NFS_ADDRESS_IPV6 = "10.71.0.2", "fd71::2"
 NFS2_ADDRESS, NFS2_ADDRESS_IPV6 = "10.72.0.2", "fd72::2"
 GATEWAY = "10.60.0.1"
+NODE_MTU_BYTES = 1500
 OFFLOADS_OFF = "tso off gso off gro off tx-gso-partial off tx-tcp-mangleid-segmentation off"
 
 
@@ -50,6 +51,21 @@ class World:
     def lab_dir_ip(self, words: str) -> None:
         """Run one command of iproute2 from the near router, which can name every namespace."""
         self.router.near.run(["ip", *words.split()])
+
+    @property
+    def namespaces(self) -> dict[str, Namespace]:
+        """Return every namespace by role."""
+        near, far = self.router.near, self.router.far
+        every = (self.gpu, self.solo, self.cp, self.nfs, self.nfs2, near, far)
+        return {one.role: one for one in every}
+
+    def restore(self) -> None:
+        """Take every fault away, forget learned path MTUs, give the nodes' links 1500 again."""
+        self.router.clear()
+        for namespace in self.namespaces.values():
+            namespace.script(["ip route flush cache", "ip -6 route flush cache"])
+        for node, link in ((self.gpu, "eth0"), (self.gpu, "eth1"), (self.solo, "eth0")):
+            node.set_mtu(link, NODE_MTU_BYTES)
 
     def _cable(self) -> None:
         near, far = self.router.near, self.router.far
@@ -105,11 +121,11 @@ class World:
                 *_via("default", "10.60.0.1", "default", "fd60::1"),
                 *_via("10.71.0.0/24", "10.70.0.1", "fd71::/64", "fd70::1"),
                 *_via("10.72.0.0/24", "10.70.0.1", "fd72::/64", "fd70::1"),
-                "ip link set eth1 mtu 1500",
+                f"ip link set eth1 mtu {NODE_MTU_BYTES}",
             ],
         )
         for node in (self.gpu, self.solo):
-            node.set_mtu("eth0", 1500)
+            node.set_mtu("eth0", NODE_MTU_BYTES)
 
 
 _PING = "echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range"  # as systemd sets it

@@ -1,0 +1,44 @@
+"""
+Fixtures of the lab, each one for a whole file of tests.
+
+tests/conftest.py names this module as a plug-in. Where the machine cannot hold a lab they skip and
+say why.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from tests.lab.lab import Lab, missing_programs
+from tests.lab.world import World
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    """Give the network alone."""
+    with _lab(nfs=False, control_plane=False) as made:
+        yield made.world
+
+
+@pytest.fixture(scope="module")
+def nfs_world() -> Iterator[Lab]:
+    """Give a lab without Kubernetes: the network (`.world`) and the NFS servers, started."""
+    with _lab(nfs=True, control_plane=False) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """Give everything: the network, both NFS servers, the control plane and kwok."""
+    with _lab(nfs=True, control_plane=True) as made:
+        yield made
+
+
+@contextmanager
+def _lab(*, nfs: bool, control_plane: bool) -> Iterator[Lab]:
+    lacking = missing_programs(control_plane=control_plane)
+    if lacking:
+        pytest.skip(f"a lab needs {', '.join(lacking)}: run `make setup` as root")
+    with closing(Lab.up(nfs=nfs, control_plane=control_plane)) as made:
+        yield made
