@@ -6,7 +6,6 @@ guess from a name; patterns are the explicit override.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from ipaddress import ip_address, ip_network
 
@@ -22,6 +21,7 @@ from agent.state import (
     Reason,
     Severity,
 )
+from common.record import dataclass
 
 OVERLAY_KINDS = frozenset(
     {"vxlan", "geneve", "gre", "gretap", "ipip", "sit", "ip6tnl", "ip6gre", "ip6gretap"}
@@ -133,12 +133,22 @@ def never_tuned(link: Link, state: HostState) -> str | None:
 def reason_to_leave(link: Link, state: HostState, policy: LinkPolicy) -> str | None:
     """Return why this link is left alone, or None when it may be tuned."""
     for layer in stack(link, state):
-        if layer is link and is_pod_link(link):
-            return "a pod's veth"
+        if layer is link and (why := _own_reason(link, state)):
+            return why
         if why := _layer_reason(layer, state, policy):
             return why if layer is link else f"stands on {layer.name}: {why}"
     if policy.include and not matches(link, policy.include):
         return "not named by links.include"
+    return None
+
+
+def _own_reason(link: Link, state: HostState) -> str | None:
+    """Return why the link is not tuned for itself, though what stands on it may be."""
+    master = state.link(link.master_index) if link.master_index else None
+    if is_pod_link(link):
+        return "a pod's veth"
+    if master and master.kind in STACKED_ON_MEMBERS:
+        return f"belongs to {master.name} and is tuned with it"
     return None
 
 

@@ -5,9 +5,16 @@ Verifying is planning again and finding the plan empty; reverting is a plan made
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from agent.links import SETS_MEMBERS, Choice, LinkPolicy, choose, members, stack
+from agent.links import (
+    SETS_MEMBERS,
+    STACKED_ON_LOWER,
+    Choice,
+    LinkPolicy,
+    choose,
+    members,
+    stack,
+)
 from agent.state import (
     Change,
     Endpoint,
@@ -24,6 +31,7 @@ from agent.state import (
     SysctlKey,
 )
 from agent.sysctls import MemoryGuard, SysctlRow, guarded, value_to_write
+from common.record import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +103,26 @@ def _wanted_mtus(choice: Choice, desired: Desired, state: HostState) -> dict[Lin
         for layer in layers:
             mtu = _wanted_mtu(layer, min(ceiling, desired.mtu_bytes), wanted, desired, state)
             wanted[layer.name] = max(mtu, wanted.get(layer.name, 0))
-    return wanted
+    return wanted | _carried_down(wanted, desired, state)
+
+
+def _carried_down(
+    wanted: Mapping[LinkName, int], desired: Desired, state: HostState
+) -> dict[LinkName, int]:
+    """
+    Return the new MTU of links of ours that stand on one about to shrink below them.
+
+    The kernel would clamp them by itself, to a value that no journal knows as ours.
+    """
+    found: dict[LinkName, int] = {}
+    for link in sorted(state.links, key=lambda link: len(stack(link, state))):
+        if link.name in wanted or link_target(link.name) not in desired.first_values:
+            continue
+        for lower in members(link, state) if link.kind in STACKED_ON_LOWER else ():
+            mtu = found.get(lower.name, wanted.get(lower.name, link.mtu_bytes))
+            if mtu < link.mtu_bytes:
+                found[link.name] = mtu
+    return found
 
 
 def _wanted_mtu(
@@ -237,15 +264,28 @@ def plan_revert(originals: tuple[Original, ...], state: HostState) -> Plan:
             sysctls.append(SysctlChange(key, now, original.first, "first value"))
         else:
             wanted[_link_name(original.target)] = int(original.first)
+    for name, child in _held_up(wanted, state).items():
+        why = f"{child.name} stands on it, and somebody else wrote its MTU {child.mtu_bytes}"
+        left_alone.append(LeftAlone(link_target(name), str(wanted.pop(name)), why))
     return Plan((*_revert_links(wanted, state), *sysctls), tuple(left_alone))
 
 
+def _held_up(wanted: Mapping[LinkName, int], state: HostState) -> dict[LinkName, Link]:
+    """Return the links that cannot shrink without clamping a link above that is not ours."""
+    held: dict[LinkName, Link] = {}
+    for link in sorted(state.links, key=lambda link: -len(stack(link, state))):
+        stays = link.mtu_bytes if link.name in held else wanted.get(link.name, link.mtu_bytes)
+        for lower in members(link, state) if link.kind in STACKED_ON_LOWER else ():
+            if stays > wanted.get(lower.name, stays):
+                held[lower.name] = link
+    return held
+
+
 def _revert_links(wanted: Mapping[LinkName, int], state: HostState) -> tuple[LinkMtuChange, ...]:
-    ordered: dict[LinkName, Link] = {}
-    for name in wanted:
-        if link := state.named(name):
-            ordered |= {layer.name: layer for layer in stack(link, state) if layer.name in wanted}
-    ranked = sorted(ordered.values(), key=lambda link: len(stack(link, state)))
+    ranked = sorted(
+        (link for link in state.links if link.name in wanted),
+        key=lambda link: len(stack(link, state)),
+    )
     changes = [
         LinkMtuChange(link.name, link.index, link.mtu_bytes, wanted[link.name], "first value")
         for link in ranked

@@ -6,7 +6,6 @@ nothing of Kubernetes: ``plan``, ``apply``, ``verify`` and ``revert`` run on any
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 
 from agent.config import AgentConfig
 from agent.journal import JournalError
@@ -35,6 +34,7 @@ from agent.verdict import (
     refusal_ceiling,
     smallest_passing,
 )
+from common.record import dataclass, replace
 
 NOTHING_WRITTEN = "nothing was written to the host, because it could not be undone"
 
@@ -169,7 +169,7 @@ class Tuner:
             except JournalError as error:
                 failures.append(_unwritable(error, NOTHING_WRITTEN))
                 break
-            ceiling = self._write(changes, applied, failures)
+            ceiling = self._write(scene, applied, failures)
             if ceiling:
                 self._survey.ceilings[ceiling.link] = ceiling
             scene = self._survey.again(scene)
@@ -179,15 +179,20 @@ class Tuner:
         return scene, tuple(applied), tuple(failures)
 
     def _write(
-        self, changes: Iterable[Change], applied: list[Change], failures: list[Finding]
+        self, scene: Scene, applied: list[Change], failures: list[Finding]
     ) -> Ceiling | None:
         """Write each change; a refusal is kept and the others go on, but for a refused size."""
-        for change in changes:
+        stuck: set[LinkName] = set()
+        for change in scene.plan.changes:
+            link = change.link if isinstance(change, LinkMtuChange) else None
+            if link and stuck & self._layers(scene, link):
+                continue  # it cannot outgrow the link below, which was refused
             try:
                 self._tools.host.apply(change)
             except HostError as error:
                 if ceiling := refusal_ceiling(change, error):
                     return ceiling
+                stuck |= {link} if link else set()
                 failures.append(failure_finding(change, error, self._advisory))
             else:
                 applied.append(change)

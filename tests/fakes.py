@@ -173,7 +173,6 @@ class FakeHost:
         if link is None or link.name != change.link:
             raise HostError(change.target, ENODEV, "No such device")
         self._check(link, change)
-        self._set_by_hand.add(link.index)
         self.set_mtu(change.link, change.after_bytes)
 
     def _check(self, link: Link, change: LinkMtuChange) -> None:
@@ -193,18 +192,22 @@ class FakeHost:
 
     def set_mtu(self, name: str, mtu: int) -> None:
         """Set an MTU as anybody may, with what the kernel makes of it on the links around."""
+        self._set_by_hand.add(self.named(name).index)
+        self._spread(name, mtu)
+
+    def _spread(self, name: str, mtu: int) -> None:
         link = self.named(name)
         self.links[link.index] = replace(link, mtu_bytes=mtu)
         for other in tuple(self.links.values()):
             if link.kind == "bond" and other.master_index == link.index:
-                self.set_mtu(other.name, mtu)
+                self._spread(other.name, mtu)
             is_child = other.lower_index == link.index and other.kind in CLAMPED_KINDS
             if is_child and self.links[other.index].mtu_bytes > mtu:
-                self.set_mtu(other.name, mtu)
+                self._spread(other.name, mtu)
         master = self.links.get(link.master_index or 0)
         if master and master.kind == "bridge" and master.index not in self._set_by_hand:
             ports = [p.mtu_bytes for p in self.links.values() if p.master_index == master.index]
-            self.set_mtu(master.name, min(ports))
+            self._spread(master.name, min(ports))
 
     def remove(self, name: str) -> None:
         """Let a link vanish."""
