@@ -23,6 +23,7 @@ NETNS = Path("/var/run/netns")
 MARK = "TUNEGATE_LAB"
 STOP_SECONDS = 5.0
 SWEEP_SECONDS = 1.0
+SWEEP_ROUNDS = 5
 
 
 def start_time(pid: int) -> str:
@@ -228,7 +229,11 @@ def _end_all(path: Path) -> None:
     """End a lab's processes and delete its namespaces."""
     if not path.exists():
         return
-    _end(_living(path))
+    for _ in range(SWEEP_ROUNDS):  # what was just being started shows up one round later
+        living = _living(path)
+        if not living:
+            break
+        _end(living)
     for name in _lines(path / "namespaces"):
         subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
 
