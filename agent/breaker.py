@@ -4,7 +4,7 @@ When to stop fighting: a target that is taken away again and again is left alone
 Pure: the clock is an argument, monotonic seconds.
 """
 
-from dataclasses import dataclass, field
+from common.record import dataclass, field
 
 MAX_BACKOFF_SECONDS = 3600.0
 

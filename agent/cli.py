@@ -9,7 +9,6 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from agent.config import SETTINGS, AgentConfig, ConfigError, load
 from agent.lock import HostLock
@@ -18,6 +17,7 @@ from agent.readers import endpoint
 from agent.state import Outcome, Report
 from agent.tune import Tuner
 from agent.wiring import build_tools, state_folder
+from common.record import replace
 from common.telemetry import VERSION
 
 FINE, NOT_FINE, BAD_INPUT = 0, 1, 2

@@ -9,9 +9,8 @@ wins over the file. All errors leave together, each naming its field.
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from hashlib import sha256
 from typing import Any
+from zlib import crc32
 
 from agent.ports import AgentError
 from agent.readers import (
@@ -27,6 +26,7 @@ from agent.readers import (
 )
 from agent.sysctls import DEFAULT_ROWS, SysctlRow
 from common.names import GATE_TAINTS
+from common.record import dataclass
 
 ENVIRONMENT_PREFIX = "TUNEGATE_"
 AUTOSCALER_PATIENCE_SECONDS = 15 * 60
@@ -140,8 +140,9 @@ class AgentConfig:
     @property
     def hash(self) -> str:
         """Return a short hash of what decides the host's state, for the state annotation."""
-        shaping = [getattr(self, item.name) for item in fields(self) if _shapes(item.name)]
-        return sha256(repr(shaping).encode()).hexdigest()[:12]
+        names = [item.attribute for item in SETTINGS if _shapes(item.attribute)]
+        shaping = [getattr(self, name) for name in names]
+        return f"{crc32(repr(shaping).encode()):08x}"
 
 
 def _shapes(name: str) -> bool:

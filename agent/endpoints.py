@@ -1,11 +1,11 @@
 """Which storage servers there are: from the configuration, a file that may change, the mounts."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from agent.ports import Resolution, Resolver
 from agent.readers import endpoint
 from agent.state import Address, Endpoint, Finding, NfsMount, Reason, Severity
+from common.record import dataclass
 
 MAX_FILE_BYTES = 1 << 20
 

@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Any
 from zlib import crc32
 
@@ -19,6 +18,7 @@ from agent.plan import Original
 from agent.ports import AgentError
 from agent.state import Change, LinkName, Reason
 from agent.verdict import Ceiling
+from common.record import dataclass, replace
 
 FILE_NAME = "journal.jsonl"
 UNKNOWN_BOOT = "the boot ID cannot be read, so nobody can say whose first values these are"

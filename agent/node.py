@@ -8,10 +8,10 @@ Source of the shapes: Kubernetes API reference, core/v1 Node, NodeCondition and 
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from agent.state import LinkName, Outcome
 from common import names
+from common.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)

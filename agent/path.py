@@ -13,10 +13,10 @@ large reads, so it counts as one, and only silence to a small echo too counts as
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from agent.state import Address, Endpoint, Proof, Reason, Verdict
+from common.record import dataclass
 
 IPV4_HEADER_BYTES = 20
 IPV6_HEADER_BYTES = 40

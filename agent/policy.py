@@ -1,12 +1,12 @@
 """What a report means for the gate and for the next pass. Pure; seconds are monotonic."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from agent.config import AgentConfig
 from agent.node import Wanted
 from agent.state import Finding, LinkName, Outcome, Reason, Report, Severity, Verdict
 from agent.verdict import outcome_of, settle_pending
+from common.record import dataclass, replace
 
 FIRST_RETRY_SECONDS = 1.0
 MAX_RETRY_SECONDS = 15.0

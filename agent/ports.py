@@ -6,10 +6,10 @@ memory. Errors: ``AgentError`` > ``HostError`` (a write or read that the kernel 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from agent.state import Address, Change, Endpoint, HostState, Proof
+from common.record import dataclass
 
 
 class AgentError(Exception):

@@ -5,12 +5,12 @@ The message follows the field's name, so it begins with what is expected.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
 from agent.state import SysctlKey
 from agent.sysctls import DEFAULT_ROWS, Compare, SysctlRow
+from common.record import replace
 
 NFS_PORT = 2049
 MAX_PORT = 65535

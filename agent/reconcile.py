@@ -7,7 +7,6 @@ The only place where time, events and retries meet. Every decision is a function
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from queue import Empty, SimpleQueue
 
@@ -16,9 +15,10 @@ from agent.config import AgentConfig
 from agent.plan import current_value
 from agent.policy import GatePolicy, contested_finding, retry_seconds, settled, with_findings
 from agent.scene import Scene
-from agent.state import Change, Finding, Outcome, Report
+from agent.state import Change, Finding, Outcome, Report, Severity
 from agent.status import Status
 from agent.tune import Tuner
+from common.record import dataclass, field
 from common.telemetry import Log
 
 SPACING_SECONDS = 0.02
@@ -230,7 +230,8 @@ class Reconciler:
             links=links,
         )
         for finding in report.findings:
-            self.log.warning(
+            tell = self.log.info if finding.severity is Severity.NOTE else self.log.warning
+            tell(
                 "Found",
                 check=finding.check,
                 severity=finding.severity.value,

@@ -50,6 +50,7 @@ class Reporter:
         self._problem_told = ""
         self._news = threading.Event()
         self._stopping = threading.Event()
+        self._first_done = threading.Event()
         self._is_watching = False
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
         self._thread.start()
@@ -63,6 +64,10 @@ class Reporter:
         """Have an event posted."""
         self._publisher.announce(reason, message, is_warning=is_warning)
         self._news.set()
+
+    def await_first(self, timeout_seconds: float) -> None:
+        """Wait until the Node says what was first wanted, or for so long."""
+        self._first_done.wait(timeout_seconds)
 
     def close(self) -> None:
         """End the thread and the watch; nothing more is written."""
@@ -103,6 +108,7 @@ class Reporter:
             self._log.info("Reached the API server again", node=self._name)
             self._problem_told = ""
         self._on_published(done, self._latest())
+        self._first_done.set()
         if not self._is_watching and not self._stopping.is_set():
             self._is_watching = True
             self._watch.start(done.view.resource_version)

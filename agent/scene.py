@@ -1,7 +1,6 @@
 """What one pass works on, and what is remembered between passes: endpoints, journal, ceilings."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
 from agent.config import AgentConfig
 from agent.endpoints import Known, RememberingResolver, from_mounts, gather, merge, read_file
@@ -12,6 +11,7 @@ from agent.ports import Host, Prober, Resolver
 from agent.state import Address, Change, Endpoint, HostState, Link, LinkName, Plan
 from agent.sysctls import MemoryGuard
 from agent.verdict import Ceiling
+from common.record import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ HostState, ``agent/plan`` turns it into a Plan, ``agent/verdict`` turns the proo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
+
+from common.record import dataclass, field
 
 LinkName = NewType("LinkName", str)
 SysctlKey = NewType("SysctlKey", str)

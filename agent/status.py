@@ -4,9 +4,9 @@ import os
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 
 from agent.state import Change, LinkMtuChange, Outcome, Report
+from common.record import dataclass, field
 
 
 def seconds_since_exec() -> float:

@@ -8,10 +8,10 @@ published ``4096 87380 16777216`` would lower.
 Source: https://www.kernel.org/doc/html/latest/networking/ip-sysctl.html and admin-guide/sysctl/net.
 """
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from agent.state import SysctlKey
+from common.record import dataclass, replace
 
 MIB = 1024 * 1024
 BUFFER_BYTES = 16 * MIB

@@ -1,7 +1,6 @@
 """From proofs and failures to findings and one outcome. Pure."""
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, replace
 from errno import EACCES, EINVAL, ENODEV, EPERM, ERANGE, EROFS
 
 from agent.ports import HostError
@@ -18,6 +17,7 @@ from agent.state import (
     SysctlChange,
     Verdict,
 )
+from common.record import dataclass, replace
 
 TCP_MEMORY_NEAR = 0.8
 """Part of the pressure threshold from which TCP's buffers count as nearly used up."""

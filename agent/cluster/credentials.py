@@ -8,10 +8,10 @@ and TUNEGATE_CA_FILE override each of them, e.g. for a run outside a pod.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from agent.cluster.errors import CredentialsError
+from common.record import dataclass
 
 _VOLUME = "/var/run/secrets/kubernetes.io/serviceaccount"
 _HTTPS_PORT = 443

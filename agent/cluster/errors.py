@@ -20,11 +20,11 @@ far apart the tries may grow.
 """
 
 import json
-from dataclasses import dataclass
 from typing import ClassVar
 
 from agent.ports import AgentError
 from common import names
+from common.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)

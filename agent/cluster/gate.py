@@ -9,7 +9,6 @@ events. Whatever a crash or an outage leaves undone is done by a later step.
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from agent.cluster.backoff import Backoff
 from agent.cluster.client import ClusterClient
@@ -17,6 +16,7 @@ from agent.cluster.errors import ClusterError, ConflictError
 from agent.node import NodeView, Wanted
 from agent.node_patch import Operation, condition_patch, condition_status, event_body, node_patch
 from agent.state import Outcome
+from common.record import dataclass
 
 _EVENTS_LIMIT = 16  # events that wait while the API server is away
 

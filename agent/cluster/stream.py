@@ -9,13 +9,13 @@ index look-up.
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from urllib.parse import urlencode
 
 from agent.cluster.connection import Connection, Request
 from agent.cluster.errors import Call, ClusterError, ServerError, error_of
 from agent.node import NodeView, node_view
+from common.record import dataclass
 
 BOOKMARK = "BOOKMARK"
 DELETED = "DELETED"

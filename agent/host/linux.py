@@ -8,7 +8,6 @@ library only, one netlink socket a pass, about a millisecond.
 import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TypeVar, assert_never
 
 from agent.host.mounts import MountTable, parse_mountinfo
@@ -28,6 +27,7 @@ from agent.state import (
     SysctlKey,
     TcpMemory,
 )
+from common.record import replace
 
 T = TypeVar("T")
 

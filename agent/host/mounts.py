@@ -8,9 +8,8 @@ Source: kernel documentation, filesystems/proc.rst section 3.5 (mountinfo); nfs(
 files from real mounts are in ``tests/data/nfs``.
 """
 
-from dataclasses import dataclass
-
 from agent.state import Address, NfsMount
+from common.record import dataclass
 
 _TYPES = frozenset({"nfs", "nfs4"})
 _DEFAULT_PORT = 2049

@@ -8,7 +8,8 @@ environment.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from common.record import dataclass
 
 READ_BYTES = 1 << 16
 

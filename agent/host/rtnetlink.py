@@ -6,7 +6,6 @@ against pyroute2.
 """
 
 import errno
-from dataclasses import replace
 from typing import Final, Self
 
 from agent.host.netlink import NETLINK_ROUTE, NLM_F_ACK, KernelWire, Netlink
@@ -26,6 +25,7 @@ from agent.host.rtmessages import (
     route_query,
 )
 from agent.state import Address, Link, Route
+from common.record import replace
 
 _RTM_GETLINK: Final = 18
 _RTM_SETLINK: Final = 19

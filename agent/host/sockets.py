@@ -12,12 +12,12 @@ import os
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 from agent.host.tcp_info import TcpInfo, decode_info
 from agent.path import TCP_TIMESTAMP_BYTES, is_ipv6, mss_bytes
 from agent.ports import HostError
 from agent.state import Address
+from common.record import dataclass, field
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20

@@ -6,7 +6,8 @@ reads is complete since Linux 4.1.
 """
 
 import struct
-from dataclasses import dataclass
+
+from common.record import dataclass
 
 TCP_INFO_BYTES = 256
 _WORDS = struct.Struct("=8B24I")

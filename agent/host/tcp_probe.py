@@ -16,12 +16,12 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from agent.host.payload import count_rpc_records, rpc_null_calls
 from agent.host.tcp_info import TCP_INFO_BYTES, TcpInfo, decode_info
 from agent.path import Delivery, Segment, is_ipv6, mss_bytes, packet_bytes
 from agent.state import Address
+from common.record import dataclass
 
 _IP_MTU_DISCOVER = 10  # include/uapi/linux/in.h
 _IPV6_MTU_DISCOVER = 23  # include/uapi/linux/in6.h

@@ -95,7 +95,7 @@ class Bench:
         }
         return self.world.lab_dir.spawn(
             "agent",
-            [sys.executable, "-m", "agent", "run"],
+            [str(Path(sys.executable).parent / "tunegate-agent"), "run"],
             netns=self.world.gpu.name,
             env=environment,
             cwd=Path.cwd(),
