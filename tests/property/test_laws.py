@@ -1,12 +1,12 @@
 """The laws that hold for every node: converge, stand still, revert, keep, never lower, in order."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.config import AgentConfig
+from agent.journal import load
 from agent.links import stack
 from agent.plan import link_target
 from agent.state import SysctlKey
@@ -61,12 +61,8 @@ class Life:
 
     def live(self, node: Node) -> None:
         """Run this life, up to its death."""
-        node.config = self.config
         endpoints = tuple((address, 2049) for address in node.prober.servers)
-        node.config = AgentConfig(
-            **{name: getattr(self.config, name) for name in AgentConfig.__slots__}
-            | {"storage_endpoints": endpoints}
-        )
+        node.config = replace(self.config, storage_endpoints=endpoints)
         node.host.crash_at = self.crash_at and len(node.host.attempts) + self.crash_at
         node.host.crash_after = self.crash_after
         try:
@@ -166,17 +162,18 @@ def test_keeps_foreign_writes(sketch: Sketch, foreign: list[Foreign]) -> None:
     with built(sketch) as node:
         first = levels(node.host)
         node.tuner().tune()
-        ours = levels(node.host)
         for one in foreign:
             one.write(node.host)
         before = levels(node.host)
-        known = {change.target: [*_values(node, change.target)] for change in node.host.attempts}
+        journal = load(node.folder, node.host.boot_id)
+        ours = {
+            item.target: [numbers(value) for value in item.written] for item in journal.originals
+        }
         node.tuner().revert()
         after = levels(node.host)
         for target, value in before.items():
-            if value in (first[target], ours[target]) or value in known.get(target, []):
-                continue
-            if not _is_member(node.host, target):
+            is_known = value in (first[target], *ours.get(target, ()))
+            if not is_known and not _is_member(node.host, target):
                 assert after[target] == value, target
 
 
@@ -189,10 +186,6 @@ def levels(host: FakeHost) -> dict[str, tuple[int, ...]]:
 def numbers(text: str) -> tuple[int, ...]:
     """Return the numbers in kernel text."""
     return tuple(int(part) for part in text.split())
-
-
-def _values(node: Node, target: str) -> Iterable[tuple[int, ...]]:
-    return (numbers(change.after) for change in node.host.attempts if change.target == target)
 
 
 def _is_member(host: FakeHost, target: str) -> bool:
