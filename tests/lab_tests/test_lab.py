@@ -71,13 +71,10 @@ def test_two_whole_labs_run_side_by_side(lab: Lab) -> None:
     assert lab.nfs.answers()
 
 
-def test_a_part_that_was_not_started_says_so() -> None:
+def test_a_part_that_was_not_started_says_so(nfs_world: Lab) -> None:
     """A test that forgot to ask for the control plane is told."""
-    with (
-        closing(Lab.up(nfs=False, control_plane=False)) as bare,
-        pytest.raises(LookupError, match="without a control plane"),
-    ):
-        bare.join("gpu-0")
+    with pytest.raises(LookupError, match="without a control plane"):
+        nfs_world.join("gpu-0")
 
 
 def _is_ready(node: Object) -> bool:
