@@ -84,15 +84,11 @@ class FakeHost:
     def add(self, name: str, mtu: int = 1500, **details: object) -> int:
         """Add a link and return its index; ``on`` and ``master`` name other links."""
         index = max(self.links, default=0) + 1
-        lower, master = details.pop("on", None), details.pop("master", None)
+        for word, detail in (("on", "lower_index"), ("master", "master_index")):
+            if other := details.pop(word, None):
+                details[detail] = self.named(str(other)).index
         link = Link(index, LinkName(name), "", ARPHRD_ETHER, mtu, 68, 9216, is_up=True)
-        link = replace(
-            link,
-            lower_index=self.named(str(lower)).index if lower else None,
-            master_index=self.named(str(master)).index if master else None,
-            **details,  # type: ignore[arg-type]  # a test names the fields of Link
-        )
-        self.links[index] = link
+        self.links[index] = replace(link, **details)  # type: ignore[arg-type]  # fields of Link
         return index
 
     def route(self, address: str, name: str, *, is_local: bool = False) -> None:
