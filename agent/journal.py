@@ -141,7 +141,18 @@ def _decode(line: bytes, boot_id: str) -> Original | tuple[Ceiling, str] | None:
     if "ceiling" in entry:
         name, mtu, reason, message = entry["ceiling"]
         return Ceiling(LinkName(name), int(mtu), Reason(reason), message), entry["settings"]
-    return Original(entry["target"], entry["first"], tuple(entry["written"]))
+    return _original(entry["target"], entry["first"], tuple(entry["written"]))
+
+
+def _original(target: str, first: Any, written: tuple[Any, ...]) -> Original:  # noqa: ANN401 - from a file
+    """Return the entry of a link's MTU or a sysctl; raises ValueError for anything else."""
+    values = (first, *written)
+    is_link = target.startswith("link/") and target.endswith("/mtu")
+    if not is_link and not target.startswith("sysctl/net."):
+        raise ValueError(target)
+    if not all(isinstance(value, str) and (value.isdecimal() or not is_link) for value in values):
+        raise ValueError(target)
+    return Original(target, first, written)
 
 
 def _entry(line: bytes) -> dict[str, Any]:
