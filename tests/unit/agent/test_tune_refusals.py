@@ -179,3 +179,30 @@ def test_a_bond_of_unequal_links_settles(tmp_path: Path) -> None:
     assert report.outcome is Outcome.TUNED
     assert [host.mtu(name) for name in ("bond0", "eth0", "eth1")] == [3900, 3900, 3900]
     assert report.link_mtus == {LinkName("bond0"): 3900}
+
+
+def test_a_parent_without_permission_spares_its_vlan(single: Node) -> None:
+    """The vlan's own size was never refused, so nothing is remembered against it."""
+    single.host.add("vlan7", kind="vlan", on="eth0", addresses=("10.7.0.5",))
+    single.host.route("10.7.0.10", "vlan7")
+    single.serve("10.7.0.10")
+    single.host.refused["link/eth0/mtu"] = EPERM
+    assert single.tuner().tune().reason is Reason.NO_PERMISSION
+    assert [error.target for error in single.host.refusals] == ["link/eth0/mtu"]
+    single.host.refused.clear()
+    assert single.tuner().tune().outcome is Outcome.TUNED
+    assert single.host.mtu("vlan7") == 9000
+
+
+def test_a_fallback_that_cannot_be_remembered_is_told(node: Node) -> None:
+    """The host is safe; a restart would try the unsafe size again, and that is said."""
+    node.prober.servers[SERVER].up_bytes = 4000
+
+    def fill(change: Change) -> None:
+        if change.after == "4000":
+            Path(node.folder, "journal.jsonl.new").mkdir()
+
+    node.host.before_write = fill
+    report = node.tuner().tune()
+    assert node.host.mtu("eth1") == 4000
+    assert reasons(report, Severity.FAILED) == {Reason.JOURNAL_UNWRITABLE}
