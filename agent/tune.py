@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from agent.config import AgentConfig
 from agent.journal import JournalError
 from agent.links import stack
+from agent.parallel import side_by_side
 from agent.plan import floor_bytes, plan_revert
 from agent.ports import Contact, HostError
 from agent.report import build, journal_findings
@@ -109,7 +110,9 @@ class Tuner:
         self._survey.forget_ceilings()
 
     def _contact(self, scene: Scene) -> dict[Endpoint, Contact]:
-        return {endpoint: self._tools.prober.contact(endpoint) for endpoint, _ in scene.served()}
+        endpoints = [endpoint for endpoint, _ in scene.served()]
+        answers = side_by_side(self._tools.prober.contact, endpoints)
+        return dict(zip(endpoints, answers, strict=True))
 
     def _withhold_silent(self, scene: Scene, contacts: dict[Endpoint, Contact]) -> Scene:
         """Do not raise a link whose every endpoint is silent: nothing could prove it."""
@@ -267,17 +270,18 @@ class Tuner:
         contacts: dict[Endpoint, Contact] | None = None,
         only: LinkName | None = None,
     ) -> tuple[Proof, ...]:
-        proofs = []
-        for endpoint, name in scene.served():
-            link = scene.state.named(name)
-            if link is None or (only and name != only):
-                continue
-            contact = (contacts or {}).get(endpoint)
+        def prove(target: tuple[Endpoint, int]) -> Proof:
+            contact = (contacts or {}).get(target[0])
             if contact and not contact.answered:
-                proofs.append(_silent(endpoint, link.mtu_bytes, contact))
-            else:
-                proofs.append(self._tools.prober.prove(endpoint, link.mtu_bytes))
-        return tuple(proofs)
+                return _silent(*target, contact)
+            return self._tools.prober.prove(*target)
+
+        targets = [
+            (endpoint, link.mtu_bytes)
+            for endpoint, name in scene.served()
+            if (link := scene.state.named(name)) and only in (None, name)
+        ]
+        return tuple(side_by_side(prove, targets))
 
     def _fall_back(
         self, scene: Scene, proofs: tuple[Proof, ...]

@@ -8,7 +8,7 @@ server itself announces. Only the small control echo is sent ahead. What fails c
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from agent.host.echo_probe import Ping, PingRefusedError, closed_port_answers, echo_small
 from agent.host.payload import client_hello
@@ -71,17 +71,6 @@ class LinuxProber:
             segments = self._search_up(endpoint, wanted_bytes)
             echoes = Echoes(problem=str(error))
         return judge(endpoint, wanted_bytes, segments, echoes)
-
-    def prove_all(
-        self, endpoints: Sequence[Endpoint], wanted_bytes: Mapping[Endpoint, int]
-    ) -> tuple[Proof, ...]:
-        """Prove several endpoints, each at its own size, at the same time; keeps the order."""
-        if len(endpoints) <= 1:
-            return tuple(self.prove(e, wanted_bytes[e]) for e in endpoints)
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 10 ms, seldom needed
-
-        with ThreadPoolExecutor(max_workers=min(len(endpoints), 16)) as pool:
-            return tuple(pool.map(lambda e: self.prove(e, wanted_bytes[e]), endpoints))
 
     def reach_gateway(self, gateway: Address) -> Contact:
         """Ask the gateway for one small echo, or for a closed port where echoes are not ours."""

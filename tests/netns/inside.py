@@ -7,6 +7,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from agent.state import HostState, Link, LinkName, SysctlKey
+
+TCP_RMEM = SysctlKey("net.ipv4.tcp_rmem")
+RMEM_MAX = SysctlKey("net.core.rmem_max")
+KEYS = (TCP_RMEM, RMEM_MAX, SysctlKey("net.ipv4.no_such_setting"))
+
 _CLONE_NEWNET = 0x40000000
 _NUMBERS = itertools.count()
 
@@ -73,3 +79,10 @@ def _enter(descriptor: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.setns(descriptor, _CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "setns")
+
+
+def named(state: HostState, name: str) -> Link:
+    """Return a link that must be there."""
+    link = state.named(LinkName(name))
+    assert link is not None
+    return link
