@@ -142,11 +142,13 @@ class AgentConfig:
         """Return a short hash of what decides the host's state, for the state annotation."""
         names = [item.attribute for item in SETTINGS if _shapes(item.attribute)]
         shaping = [getattr(self, name) for name in names]
-        return f"{crc32(repr(shaping).encode()):08x}"
+        # not the rows' "why": a reworded text is no other setting
+        rows = [(row.key, row.wanted, row.compare.value, row.is_required) for row in self.sysctls]
+        return f"{crc32(repr((shaping, rows)).encode()):08x}"
 
 
 def _shapes(name: str) -> bool:
-    return name.startswith(("mtu", "links", "storage", "sysctls", "memory"))
+    return name.startswith(("mtu", "links", "storage", "memory"))
 
 
 def load(path: str | None, environment: Mapping[str, str]) -> AgentConfig:

@@ -68,6 +68,7 @@ def plan(desired: Desired, state: HostState) -> Plan:
     findings = [*_endpoint_findings(desired, choice), *choice.findings]
     for row in desired.rows:
         _plan_sysctl(row, desired, state, changes, left_alone, findings)
+    findings += _maximum_findings(choice, desired, state)
     links = {name: wanted[name] for name in choice.links}
     kept = tuple(change for change in changes if change.target not in desired.ignored_targets)
     return Plan(kept, tuple(left_alone), tuple(findings), links)
@@ -86,6 +87,28 @@ def _endpoint_findings(desired: Desired, choice: Choice) -> tuple[Finding, ...]:
             "storage.endpoints, or the link in links.include",
         ),
     )
+
+
+def _maximum_findings(choice: Choice, desired: Desired, state: HostState) -> list[Finding]:
+    """Return a note for each link that is held to its own maximum, e.g. 8896 or 3900 in clouds."""
+    held = {
+        layer
+        for name in choice.links
+        if (link := state.named(name))
+        for layer in stack(link, state)
+        if layer.max_mtu_bytes and layer.max_mtu_bytes < desired.mtu_bytes
+    }
+    return [
+        Finding(
+            check="links",
+            severity=Severity.NOTE,
+            reason=Reason.LINK_BELOW_TARGET,
+            target=link.name,
+            message=f"{link.name} carries {link.max_mtu_bytes} at most, the target is "
+            f"{desired.mtu_bytes}",
+        )
+        for link in sorted(held, key=lambda one: one.index)
+    ]
 
 
 def _wanted_mtus(choice: Choice, desired: Desired, state: HostState) -> dict[LinkName, int]:

@@ -123,7 +123,9 @@ def endpoint(item: str) -> tuple[str, int]:
         port = rest[1:] or ("" if not rest else "?")
     elif item.count(":") == 1:
         host, port = item.split(":")
-    if port and not (port.isascii() and port.isdigit() and 0 < int(port) <= MAX_PORT):
+    if item.endswith(":") or (
+        port and not (port.isascii() and port.isdigit() and 0 < int(port) <= MAX_PORT)
+    ):
         raise ValueError(f"{item!r} has no usable port: expected 1 to {MAX_PORT}")
     return _host(host, item), int(port or NFS_PORT)
 

@@ -72,6 +72,7 @@ class Survey:
         self.damage: tuple[str, ...] = ()
         self.ceilings: dict[LinkName, Ceiling] = {}
         self.withheld: dict[LinkName, int] = {}
+        self._takes_ceilings = True
 
     def look(self, ignored: frozenset[str] = frozenset(), *, resolve: bool = True) -> Scene:
         """Observe the host; ``resolve`` also reads the endpoints file and asks the DNS again."""
@@ -111,17 +112,16 @@ class Survey:
             self.journal = self.journal.hold(self.ceilings.values(), self._config.hash)
 
     def forget_ceilings(self) -> None:
-        """Let the next pass try the full size again."""
+        """Let the next pass try the full size again, whatever the journal says."""
         self.ceilings = {}
-        if self.journal:
-            self.journal = replace(self.journal, settings_hash="")
+        self._takes_ceilings = False
 
     def open_journal(self, state: HostState) -> Journal:
         """Return this boot's journal, and take up the ceilings found by the same settings."""
         if self.journal is None or self.journal.boot_id != state.boot_id:
             self.journal = load(self._folder, state.boot_id)
             self.damage = self.journal.problems
-            if self.journal.settings_hash == self._config.hash:
+            if self._takes_ceilings and self.journal.settings_hash == self._config.hash:
                 self.ceilings = {item.link: item for item in self.journal.ceilings}
         return self.journal
 

@@ -44,7 +44,6 @@ class Link:
     master_index: int | None = None
     peer_elsewhere: bool = False
     addresses: tuple[Address, ...] = ()
-    has_rdma: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,8 +66,11 @@ class Tuner:
 
     def verify(self) -> Report:
         """Hold the host against what is desired and prove the paths as they are."""
+        self._survey.withheld = {}
         scene = self._survey.look()
-        return self._report(scene, (), self._prove(scene), ())
+        contacts = self._contact(scene)
+        scene = self._withhold_silent(scene, contacts)
+        return self._report(scene, (), self._prove(scene, contacts), ())
 
     def tune(self, ignored: frozenset[str] = frozenset()) -> Report:
         """Bring the host to what is desired, prove it, and fall back where it is not safe."""

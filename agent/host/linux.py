@@ -6,7 +6,6 @@ library only, one netlink socket a pass, about a millisecond.
 """
 
 import errno
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar, assert_never
 
@@ -60,10 +59,9 @@ class LinuxHost:
             HostError: the kernel does not tell its links, addresses or routes.
         """
         problems: list[str] = []
-        rdma = _rdma_names(self._paths.sys_class_infiniband)
         try:
             with RouteNetlink() as netlink:
-                links = _links(netlink, rdma)
+                links = _links(netlink)
                 routes = _routes(netlink, addresses)
                 default_routes = netlink.default_routes()
         except OSError as error:
@@ -133,13 +131,10 @@ class LinuxHost:
         return TcpMemory(used_pages=int(used), pressure_pages=int(limits.value.split()[1]))
 
 
-def _links(netlink: RouteNetlink, rdma: frozenset[str]) -> tuple[Link, ...]:
+def _links(netlink: RouteNetlink) -> tuple[Link, ...]:
     """Return every link with its addresses; raises OSError."""
     addresses = netlink.addresses()
-    return tuple(
-        replace(link, addresses=addresses.get(link.index, ()), has_rdma=link.name in rdma)
-        for link in netlink.links()
-    )
+    return tuple(replace(link, addresses=addresses.get(link.index, ())) for link in netlink.links())
 
 
 def _routes(netlink: RouteNetlink, addresses: Sequence[Address]) -> Mapping[Address, Route]:
@@ -170,21 +165,6 @@ def _set_mtu(netlink: RouteNetlink, change: LinkMtuChange) -> None:
         raise HostError(
             change.target, errno.EINVAL, f"set {change.after_bytes} and it is now {now}"
         )
-
-
-def _rdma_names(folder: str) -> frozenset[str]:
-    """Return the links that share a device with an RDMA device; empty where there is none."""
-    return frozenset(
-        name for device in _listed(folder) for name in _listed(f"{folder}/{device}/device/net")
-    )
-
-
-def _listed(folder: str) -> list[str]:
-    """Return the names in a folder, none where there is no such folder."""
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []
 
 
 def _fields(text: str, label: str) -> list[str]:

@@ -24,7 +24,6 @@ class HostPaths:
     boot_id: str = "/proc/sys/kernel/random/boot_id"
     meminfo: str = "/proc/meminfo"
     sockstat: str = "/proc/net/sockstat"
-    sys_class_infiniband: str = "/sys/class/infiniband"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "HostPaths":
@@ -44,7 +43,6 @@ ENVIRONMENT: Mapping[str, str] = {
     "boot_id": "TUNEGATE_BOOT_ID_FILE",
     "meminfo": "TUNEGATE_MEMINFO",
     "sockstat": "TUNEGATE_SOCKSTAT",
-    "sys_class_infiniband": "TUNEGATE_SYS_CLASS_INFINIBAND",
 }
 """The environment variable of each path."""
 

@@ -234,11 +234,3 @@ def test_what_cannot_be_read_is_a_problem_not_a_crash(tmp_path: Path) -> None:
         "cannot make sense of what the kernel says: no line starts with MemTotal:",
     )
     assert (state.mounts, state.boot_id, state.memory_bytes) == ((), "", 0)
-
-
-def test_links_with_an_rdma_device_are_told(here: Namespace, tmp_path: Path) -> None:
-    """By the folder of the RDMA device, where there is one."""
-    (tmp_path / "mlx5_0" / "device" / "net" / "eth0").mkdir(parents=True)
-    (tmp_path / "mlx5_1" / "device").mkdir(parents=True)
-    state = LinuxHost(HostPaths(sys_class_infiniband=str(tmp_path)), ()).observe([])
-    assert (named(state, "eth0").has_rdma, named(state, "lo").has_rdma) == (True, False)

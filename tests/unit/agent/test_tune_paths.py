@@ -124,6 +124,25 @@ def test_asked_to_forget_the_full_size_is_tried_again(node: Node) -> None:
     assert node.tuner().tune().outcome is Outcome.TUNED
 
 
+def test_a_new_process_told_to_forget_tries_the_full_size(node: Node) -> None:
+    """What ``apply`` does: the ceilings of the journal do not bind a person."""
+    server = node.prober.servers[SERVER]
+    server.up_bytes = 4000
+    node.tuner().tune()
+    server.up_bytes = 65535
+    tuner = node.tuner()
+    tuner.forget()
+    assert tuner.tune().outcome is Outcome.TUNED
+    assert node.host.mtu("eth1") == 9000
+
+
+def test_verifying_beside_a_silent_server_is_pending(node: Node) -> None:
+    """Nothing can be said of a path that nobody answers on, and nothing is sent to raise it."""
+    node.prober.servers[SERVER].answers = False
+    node.tuner().tune()
+    assert node.tuner().verify().outcome is Outcome.PENDING
+
+
 def test_other_settings_try_the_full_size_again(node: Node) -> None:
     """A ceiling found under other settings does not bind."""
     server = node.prober.servers[SERVER]
