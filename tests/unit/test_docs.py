@@ -1,0 +1,70 @@
+"""Hold docs/agent.md to the code, both ways."""
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from agent.cli import main
+from agent.config import SETTINGS
+from agent.metrics import StatusCollector
+from agent.state import Outcome, Plan, Reason, Report
+from agent.status import Status
+from common.names import AGENT_METRIC_PREFIX
+from common.telemetry import VERSION
+
+DOCUMENT = Path("docs/agent.md").read_text()
+
+
+def section(title: str) -> str:
+    """Return one section's text."""
+    return DOCUMENT.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def first_column(title: str, pattern: str) -> set[str]:
+    """Return the names in back-quotes of the first columns of a section's tables."""
+    rows = [line.split("|")[1] for line in section(title).splitlines() if line.startswith("| `")]
+    found = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    return {name for name in found if re.match(pattern, name)}
+
+
+def test_every_setting_is_documented() -> None:
+    """The table of settings and SETTINGS name the same."""
+    assert first_column("Settings", r"^(?!net\.)") == {setting.path for setting in SETTINGS}
+
+
+def test_every_reason_is_documented() -> None:
+    """The table of reasons and Reason name the same."""
+    assert first_column("Outcomes and reasons", "^[A-Z]") == {reason.value for reason in Reason}
+
+
+def test_every_outcome_is_documented() -> None:
+    """The table of outcomes and Outcome name the same."""
+    assert first_column("Outcomes and reasons", "^[a-z]") == {outcome.value for outcome in Outcome}
+
+
+def test_every_metric_is_documented() -> None:
+    """The table of metrics and a scrape name the same."""
+    status = Status(gate_opened_seconds=0.1)
+    status.passed(Report(Outcome.TUNED, (), Plan(()), (), {}), 0.1)
+    status.requested("get", 200)
+    registry = CollectorRegistry()
+    registry.register(StatusCollector(status))
+    scrape = generate_latest(registry).decode()
+    served = set(re.findall(rf"^# TYPE ({AGENT_METRIC_PREFIX}\w+) ", scrape, re.MULTILINE))
+    served.add(f"{AGENT_METRIC_PREFIX}_path_mtu_bytes")  # only once a path was proven
+    assert first_column("Metrics", "^tunegate") == served
+
+
+def test_every_command_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    """The table of commands and the help name the same."""
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    listed = re.findall(r"^    ([a-z]+)  ", capsys.readouterr().out, re.MULTILINE)
+    assert first_column("Commands", "^[a-z]") == set(listed)
+
+
+def test_versions_agree() -> None:
+    """pyproject.toml and the programs say the same version."""
+    assert f'version = "{VERSION}"' in Path("pyproject.toml").read_text()
