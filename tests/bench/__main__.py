@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.agent_on_node import Bench, GateClock
-from tests.bench.link_events import LinkEvents
 from tests.lab.control_plane import ControlPlane
 from tests.lab.kwok import Kwok
+from tests.lab.link_events import LinkEvents
 from tests.lab.nfs_server import NfsServer
 from tests.lab.objects import AGENT_USER
 from tests.lab.process import LabDir, LabProcess

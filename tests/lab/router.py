@@ -23,15 +23,15 @@ class Router:
 
     def set_path_mtu(self, mtu_bytes: int, *, icmp: bool = True, toward: str = "nfs") -> None:
         """Give the middle of a server's path this MTU for real; without icmp: a black hole."""
-        for end in (self.near, self.far):
-            end.set_mtu(LINKS[toward], mtu_bytes)
-        if not icmp:
+        if not icmp:  # first: in between, a packet would be told the truth
             rules = [
                 "ip protocol icmp icmp type destination-unreachable drop",
                 "icmpv6 type packet-too-big drop",
             ]
             for end in (self.near, self.far):
                 self._add(end, "output", rules)
+        for end in (self.near, self.far):
+            end.set_mtu(LINKS[toward], mtu_bytes)
 
     def drop_larger_than(
         self, packet_bytes: int, directions: tuple[str, ...] = BOTH, *, toward: str = "nfs"
