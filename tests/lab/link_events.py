@@ -43,6 +43,8 @@ class LinkEvents:
         self._monitor.terminate()
         self._monitor.wait()
         self._thread.join()
+        if self._monitor.stdout:
+            self._monitor.stdout.close()
 
     def clear(self) -> None:
         """Forget what was seen."""
