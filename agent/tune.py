@@ -271,7 +271,7 @@ class Tuner:
         self,
         scene: Scene,
         contacts: dict[Endpoint, Contact] | None = None,
-        only: LinkName | None = None,
+        only: frozenset[Endpoint] | None = None,
     ) -> tuple[Proof, ...]:
         def prove(target: tuple[Endpoint, int]) -> Proof:
             contact = (contacts or {}).get(target[0])
@@ -282,7 +282,7 @@ class Tuner:
         targets = [
             (endpoint, link.mtu_bytes)
             for endpoint, name in scene.served()
-            if (link := scene.state.named(name)) and only in (None, name)
+            if (link := scene.state.named(name)) and (only is None or endpoint in only)
         ]
         return tuple(side_by_side(prove, targets))
 
@@ -304,10 +304,20 @@ class Tuner:
                     break
                 scene, applied = self._lower(scene, _path_ceiling(name, mtu, link.mtu_bytes, mine))
                 lowered += applied
-                again = {item.endpoint: item for item in self._prove(scene, only=name)}
-                proofs = tuple(again.get(proof.endpoint, proof) for proof in proofs)
+                proofs = self._prove_lowered(scene, proofs)
         refused = self._keep_ceilings()
         return scene, proofs, tuple(lowered), refused
+
+    def _prove_lowered(self, scene: Scene, proofs: tuple[Proof, ...]) -> tuple[Proof, ...]:
+        """Prove again what was proven at another MTU than its link has now."""
+        stale = frozenset(
+            proof.endpoint
+            for proof in proofs
+            if (link := scene.carrier(proof.endpoint.address))
+            and link.mtu_bytes != proof.wanted_bytes
+        )
+        again = {item.endpoint: item for item in self._prove(scene, only=stale)}
+        return tuple(again.get(proof.endpoint, proof) for proof in proofs)
 
     def _keep_ceilings(self) -> tuple[Finding, ...]:
         try:
