@@ -16,11 +16,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tests.lab import binaries, process
+from tests.lab import binaries
 from tests.lab.control_plane import ControlPlaneError
 from tests.lab.lab import Lab, missing_programs
 from tests.lab.nfs_server import NfsServerError, url
-from tests.lab.process import NETNS, LabDir
+from tests.lab.process import LabDir
+from tests.lab.sweep import NETNS, sweep
 from tests.lab.world import NFS2_ADDRESS, NFS2_ADDRESS_IPV6, NFS_ADDRESS, NFS_ADDRESS_IPV6
 
 FINE, NOT_FINE, CANNOT = 0, 1, 2
@@ -130,7 +131,7 @@ def down() -> int:
         print(f"Lab {lab_dir.lab_id} has ended, {time.monotonic() - began:.1f} s.")
         for pid, name in _inhabitants([inode for inode in inodes if inode]):
             print(f"Left alone, as the lab did not start it: {name}, pid {pid}, in its network")
-    process.sweep()
+    sweep()
     return FINE
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.lab.process import NETNS, LabDir, LabProcess
+from tests.lab.process import LabDir, LabProcess
+from tests.lab.sweep import NETNS
 
 CLONE_NEWNET = 0x40000000
 _CONFS = ("all", "default")
@@ -81,6 +82,10 @@ class Namespace:
     def set_mtu(self, link: str, mtu_bytes: int) -> None:
         """Set a link's MTU."""
         self.run(["ip", "link", "set", "dev", link, "mtu", str(mtu_bytes)])
+
+    def link_up(self, link: str, *, up: bool = True) -> None:
+        """Set a link up, or down."""
+        self.run(["ip", "link", "set", "dev", link, "up" if up else "down"])
 
     @contextmanager
     def entered(self) -> Iterator[None]:

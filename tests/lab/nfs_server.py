@@ -2,8 +2,8 @@
 A real NFS server in one namespace: nfs-ganesha, which needs nothing from the machine's kernel.
 
 NFSv4 over TCP on both families, one export with one file, and everything it writes inside the
-lab's folder. Settings: ganesha-core-config(8), ganesha-export-config(8). It is ready in well under
-a second: no grace period, no Kerberos, no D-Bus, no port mapper to wait for.
+lab's folder. Settings: ganesha-core-config(8), ganesha-export-config(8). It answers well under a
+second after its start. RQUOTA is off because ganesha ends where that finds no port mapper.
 """
 
 import contextlib

@@ -11,7 +11,8 @@ import pytest
 
 from tests.lab.lab import missing_programs
 from tests.lab.nfs_server import FILE_TEXT
-from tests.lab.process import LabDir, start_time
+from tests.lab.process import LabDir
+from tests.lab.sweep import start_time
 
 REPOSITORY = Path(__file__).parents[2]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import process
+from tests.lab import sweep
 from tests.lab.lab import missing_programs
-from tests.lab.process import NETNS, LabDir, LabProcess, start_time
+from tests.lab.process import LabDir, LabProcess
+from tests.lab.sweep import NETNS, start_time
 
 pytestmark = pytest.mark.lab
 
@@ -35,7 +36,7 @@ def own_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     lacking = missing_programs(control_plane=False)
     if lacking:
         pytest.skip(f"a lab needs {', '.join(lacking)}")
-    monkeypatch.setattr(process, "ROOT", tmp_path)
+    monkeypatch.setattr(sweep, "ROOT", tmp_path)
     monkeypatch.setenv("TUNEGATE_LAB_ROOT", str(tmp_path))
     yield tmp_path
     for folder in tmp_path.glob("*/"):
@@ -90,7 +91,7 @@ def test_a_living_lab_is_left_alone() -> None:
     """Another lab on the same machine, whose owner lives, survives a sweep."""
     with closing(LabDir.create()) as living:
         worker = sleeper(living)
-        assert process.sweep() == []
+        assert sweep.sweep() == []
         LabDir.create().close()
         assert worker.poll() is None
         assert living.path.exists()
@@ -99,7 +100,7 @@ def test_a_living_lab_is_left_alone() -> None:
 def test_a_persistent_lab_outlives_its_owner_and_ends_by_close() -> None:
     """`make lab-up` ends, its lab stays; `close` finds all of it without having started it."""
     lab_id = killed_lab(persistent=True)
-    assert process.sweep() == []
+    assert sweep.sweep() == []
     (found,) = LabDir.open_persistent()
     assert found.lab_id == lab_id
     assert found.recorded().keys() == {"nfs-server", "nfs2-server", "parent"}
@@ -120,7 +121,7 @@ def test_a_process_of_somebody_else_is_never_touched(own_root: Path) -> None:
         dead.mkdir()
         began = int(start_time(reused.pid))
         (dead / "pids").write_text(f"{reused.pid} {began - 1} server\n", encoding="ascii")
-        assert process.sweep() == ["dead"]
+        assert sweep.sweep() == ["dead"]
         try:
             assert reused.poll() is None
             assert foreign.poll() is None
@@ -136,7 +137,7 @@ def test_a_sweep_gets_past_half_made_folders(own_root: Path) -> None:
     (own_root / "bbbb" / "pids").write_text("12", encoding="ascii")
     (own_root / "cccc").mkdir()
     (own_root / "cccc" / "namespaces").write_text("tg-cccc-never-made\n", encoding="ascii")
-    assert process.sweep() == ["aaaa", "bbbb", "cccc"]
+    assert sweep.sweep() == ["aaaa", "bbbb", "cccc"]
     assert list(own_root.glob("*/")) == []
 
 

@@ -1,0 +1,151 @@
+"""
+End what a lab left behind, by the marks that are its own: names, pids, start times, its id.
+
+A lab whose owner lives holds the lock on its folder; a persistent one has a file that says so. All
+else under ROOT is dead. TUNEGATE_LAB_ROOT moves the whole folder, e.g. for tests of the lab itself.
+"""
+
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(os.environ.get("TUNEGATE_LAB_ROOT", "/run/tunegate-lab"))
+NETNS = Path("/var/run/netns")
+MARK = "TUNEGATE_LAB"
+SWEEP_SECONDS = 1.0
+SWEEP_ROUNDS = 5
+
+
+def start_time(pid: int) -> str:
+    """Return the kernel's start time of a process (proc(5), stat field 22), "" when it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return ""
+    state, *fields = stat.rpartition(")")[2].split()
+    return "" if state == "Z" else fields[18]
+
+
+def sweep() -> list[str]:
+    """End what dead labs left behind; return their ids."""
+    with registry():
+        return sweep_registered()
+
+
+def sweep_registered() -> list[str]:
+    """Do the same for a caller that holds the registry's lock."""
+    return [path.name for path in folders() if _sweep_if_dead(path)]
+
+
+def folders() -> list[Path]:
+    """Return every lab's folder, dead or alive."""
+    return sorted(path for path in ROOT.iterdir() if path.is_dir()) if ROOT.exists() else []
+
+
+@contextmanager
+def registry() -> Iterator[None]:
+    """Hold the lock that keeps creating and sweeping apart."""
+    ROOT.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(ROOT / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def free_id() -> str:
+    """Return an id that no folder and no namespace has; the caller holds the registry."""
+    while True:
+        lab_id = secrets.token_hex(2)
+        if not (ROOT / lab_id).exists() and not any(NETNS.glob(f"tg-{lab_id}-*")):
+            return lab_id
+
+
+def try_lock(path: Path) -> int | None:
+    """Take a lab's lock; None when its owner lives."""
+    descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _sweep_if_dead(path: Path) -> bool:
+    if (path / "persistent").exists():
+        return False
+    lock = try_lock(path)
+    if lock is None:
+        return False
+    try:
+        end_all(path)
+        shutil.rmtree(path, ignore_errors=True)
+    finally:
+        os.close(lock)
+    return True
+
+
+def end_all(path: Path) -> None:
+    """End a lab's processes and delete its namespaces."""
+    if not path.exists():
+        return
+    for _ in range(SWEEP_ROUNDS):  # what was just being started shows up one round later
+        living = _living(path)
+        if not living:
+            break
+        _end(living)
+    for name in lines_of(path / "namespaces"):
+        subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+
+
+def _living(path: Path) -> set[int]:
+    """Return the pids that are this lab's: written down with their start time, or marked."""
+    recorded = [line.split() for line in lines_of(path / "pids")]
+    mine = {
+        int(fields[0])
+        for fields in recorded
+        if len(fields) > 1 and start_time(int(fields[0])) == fields[1]
+    }
+    mark = f"{MARK}={path.name}".encode()
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit() or int(folder.name) == os.getpid():
+            continue
+        try:
+            marks = (folder / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if mark in marks and start_time(int(folder.name)):
+            mine.add(int(folder.name))
+    return mine
+
+
+def _end(pids: set[int]) -> None:
+    began = {pid: start_time(pid) for pid in pids}
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in _still(began):
+            try:
+                os.kill(pid, signal.SIGCONT if number is signal.SIGTERM else number)
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue
+        deadline = time.monotonic() + SWEEP_SECONDS
+        while _still(began) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+
+def _still(began: Mapping[int, str]) -> list[int]:
+    return [pid for pid, time_ in began.items() if time_ and start_time(pid) == time_]
+
+
+def lines_of(path: Path) -> list[str]:
+    """Return a record's lines, none where it was never written."""
+    return path.read_text().splitlines() if path.exists() else []
