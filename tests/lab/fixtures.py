@@ -11,7 +11,16 @@ from contextlib import closing, contextmanager
 import pytest
 
 from tests.lab.lab import Lab, missing_programs
+from tests.lab.process import LabDir
 from tests.lab.world import World
+
+
+@pytest.fixture
+def lab_dir() -> Iterator[LabDir]:
+    """Give an empty lab: a folder, and whatever is started in it ends with the test."""
+    _skip_where_lacking(control_plane=False)
+    with closing(LabDir.create()) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +46,12 @@ def lab() -> Iterator[Lab]:
 
 @contextmanager
 def _lab(*, nfs: bool, control_plane: bool) -> Iterator[Lab]:
+    _skip_where_lacking(control_plane=control_plane)
+    with closing(Lab.up(nfs=nfs, control_plane=control_plane)) as made:
+        yield made
+
+
+def _skip_where_lacking(*, control_plane: bool) -> None:
     lacking = missing_programs(control_plane=control_plane)
     if lacking:
         pytest.skip(f"a lab needs {', '.join(lacking)}: run `make setup` as root")
-    with closing(Lab.up(nfs=nfs, control_plane=control_plane)) as made:
-        yield made

@@ -5,9 +5,14 @@ from dataclasses import dataclass
 from tests.lab.netns import Namespace
 
 FULL_BYTES = 9000
-NETWORKS = {"nfs": ("10.71.0.0/24", "fd71::/64"), "nfs2": ("10.72.0.0/24", "fd72::/64")}
+NETWORKS = {
+    "nfs": ("10.71.0.0/24", "fd71::/64"),
+    "nfs2": ("10.72.0.0/24", "fd72::/64"),
+    "cp": ("10.60.0.10", "fd60::10"),
+}
 LINKS = {"nfs": "mid", "nfs2": "mid2"}
 BOTH = ("up", "down")
+IPV6_HEADER_BYTES = 40
 
 
 @dataclass(slots=True)
@@ -37,22 +42,18 @@ class Router:
         self, packet_bytes: int, directions: tuple[str, ...] = BOTH, *, toward: str = "nfs"
     ) -> None:
         """Lose packets above this size without a word, in one or both directions."""
-        ipv4, ipv6 = NETWORKS[toward]
-        sides = {"up": "daddr", "down": "saddr"}
-        rules = [
-            rule
-            for direction in directions
-            for rule in (
-                f"ip {sides[direction]} {ipv4} meta length > {packet_bytes} drop",
-                f"ip6 {sides[direction]} {ipv6} meta length > {packet_bytes} drop",
-            )
-        ]
-        self._add(self.near, "forward", rules)
+        payload_bytes = packet_bytes - IPV6_HEADER_BYTES  # ip6 length leaves the header out
+        sizes = (f"ip length > {packet_bytes}", f"ip6 length > {payload_bytes}")
+        self._lose(toward, directions, *sizes)
 
     def silence(self, toward: str = "nfs") -> None:
-        """Lose every packet to a server."""
-        ipv4, ipv6 = NETWORKS[toward]
-        self._add(self.near, "forward", [f"ip daddr {ipv4} drop", f"ip6 daddr {ipv6} drop"])
+        """Lose every packet to a server, or to the control plane ("cp")."""
+        self._lose(toward, ("up",), "", "")
+
+    def block(self, tcp_port: int, *, toward: str = "nfs") -> None:
+        """Lose what goes to one TCP port; the host still answers everything else."""
+        match = f"tcp dport {tcp_port}"
+        self._lose(toward, ("up",), match, match)
 
     def drop_echo(self) -> None:
         """Lose every ICMP echo, as firewalls do."""
@@ -66,10 +67,25 @@ class Router:
             for link in LINKS.values():
                 end.set_mtu(link, FULL_BYTES)
 
-    def _add(self, where: Namespace, chain: str, rules: list[str]) -> None:
+    def _lose(self, toward: str, directions: tuple[str, ...], ipv4: str, ipv6: str) -> None:
+        """
+        Drop what matches on its way.
+
+        Nodes and control plane share a bridge; inet sees that only where br_netfilter is active.
+        """
+        sides = {"up": "daddr", "down": "saddr"}
+        there, there_ipv6 = NETWORKS[toward]
+        rules = [
+            rule
+            for side in (sides[direction] for direction in directions)
+            for rule in (f"ip {side} {there} {ipv4} drop", f"ip6 {side} {there_ipv6} {ipv6} drop")
+        ]
+        self._add(self.near, "forward", rules, "bridge" if toward == "cp" else "inet")
+
+    def _add(self, where: Namespace, chain: str, rules: list[str], family: str = "inet") -> None:
         lines = [
-            "add table inet fault",
-            f"add chain inet fault {chain} {{ type filter hook {chain} priority 0; }}",
-            *(f"add rule inet fault {chain} {rule}" for rule in rules),
+            f"add table {family} fault",
+            f"add chain {family} fault {chain} {{ type filter hook {chain} priority 0; }}",
+            *(f"add rule {family} fault {chain} {rule}" for rule in rules),
         ]
         where.run(["nft", "-f", "-"], input_text="\n".join(lines) + "\n")

@@ -21,7 +21,8 @@ NFS_ADDRESS, NFS_ADDRESS_IPV6 = "10.71.0.2", "fd71::2"
 NFS2_ADDRESS, NFS2_ADDRESS_IPV6 = "10.72.0.2", "fd72::2"
 GATEWAY = "10.60.0.1"
 NODE_MTU_BYTES = 1500
-OFFLOADS_OFF = "tso off gso off gro off tx-gso-partial off tx-tcp-mangleid-segmentation off"
+OFFLOADS_OFF = "tso off gso off gro off tx-udp-segmentation off"
+NEAR_INDEX, FAR_INDEX = 1000, 2000
 
 
 class World:
@@ -36,15 +37,13 @@ class World:
         self.nfs = Namespace(lab_dir, "nfs")
         self.nfs2 = Namespace(lab_dir, "nfs2")
         self.router = Router(Namespace(lab_dir, "near"), Namespace(lab_dir, "far"))
+        self._cables = 0
         self._cable()
         self._address()
 
     def cable(self, near: Namespace, link: str, far: Namespace, port: str) -> None:
         """Join two namespaces by a veth pair at full MTU, up, offloads off."""
-        self.lab_dir_ip(
-            f"link add {link} mtu 9000 netns {near.name} type veth "
-            f"peer name {port} mtu 9000 netns {far.name}"
-        )
+        self.lab_dir_ip(self._veth(near, link, far, port))
         for end, name in ((near, link), (far, port)):
             end.script([f"ip link set {name} up", _offloads_off(name)])
 
@@ -75,12 +74,21 @@ class World:
             *((near, "mid", far, "mid"), (near, "mid2", far, "mid2")),
             *((self.nfs, "eth0", far, "st-nfs"), (self.nfs2, "eth0", far, "st-nfs2")),
         )
-        lines = [
-            f"ip link add {link} mtu 9000 netns {here.name} type veth "
-            f"peer name {port} mtu 9000 netns {there.name}"
-            for here, link, there, port in pairs
-        ]
-        near.script(lines)
+        near.script([f"ip {self._veth(*pair)}" for pair in pairs])
+
+    def _veth(self, here: Namespace, link: str, there: Namespace, port: str) -> str:
+        """
+        Return iproute2's words for a pair whose ends never have the same index.
+
+        Where both ends have one index, linkwatch (net/core/link_watch.c) takes the pair for a link
+        without a lower one and may tell of its carrier a second late; IPv6 is silent until then.
+        """
+        self._cables += 1
+        return (
+            f"link add {link} index {NEAR_INDEX + self._cables} mtu 9000 netns {here.name} "
+            f"type veth peer name {port} index {FAR_INDEX + self._cables} mtu 9000 "
+            f"netns {there.name}"
+        )
 
     def _address(self) -> None:
         near, far = self.router.near, self.router.far
@@ -94,8 +102,8 @@ class World:
                 *_FORWARD,
             ],
             after=[
-                *_via("10.71.0.0/24", "10.81.0.2", "fd71::/64", "fd81::2"),
-                *_via("10.72.0.0/24", "10.82.0.2", "fd72::/64", "fd82::2"),
+                *via("10.71.0.0/24", "10.81.0.2", "fd71::/64", "fd81::2"),
+                *via("10.72.0.0/24", "10.82.0.2", "fd72::/64", "fd82::2"),
                 *(_offloads_off(f"p-{role}") for role in ("cp", "gpu", "solo")),
             ],
         )
@@ -105,8 +113,8 @@ class World:
             | {"st-nfs": ("10.71.0.1/24", "fd71::1/64"), "st-nfs2": ("10.72.0.1/24", "fd72::1/64")},
             before=_FORWARD,
             after=[
-                *_via("10.60.0.0/24", "10.81.0.1", "fd60::/64", "fd81::1"),
-                *_via("10.70.0.0/24", "10.81.0.1", "fd70::/64", "fd81::1"),
+                *via("10.60.0.0/24", "10.81.0.1", "fd60::/64", "fd81::1"),
+                *via("10.70.0.0/24", "10.81.0.1", "fd70::/64", "fd81::1"),
             ],
         )
         _host(self.cp, "10.60.0.10/24", "fd60::10/64", "10.60.0.1", "fd60::1")
@@ -118,9 +126,9 @@ class World:
             {"eth0": ("10.60.0.20/24", "fd60::20/64"), "eth1": ("10.70.0.20/24", "fd70::20/64")},
             before=[_PING],
             after=[
-                *_via("default", "10.60.0.1", "default", "fd60::1"),
-                *_via("10.71.0.0/24", "10.70.0.1", "fd71::/64", "fd70::1"),
-                *_via("10.72.0.0/24", "10.70.0.1", "fd72::/64", "fd70::1"),
+                *via("default", "10.60.0.1", "default", "fd60::1"),
+                *via("10.71.0.0/24", "10.70.0.1", "fd71::/64", "fd70::1"),
+                *via("10.72.0.0/24", "10.70.0.1", "fd72::/64", "fd70::1"),
                 f"ip link set eth1 mtu {NODE_MTU_BYTES}",
             ],
         )
@@ -136,10 +144,11 @@ _FORWARD = [
 
 
 def _offloads_off(link: str) -> str:
-    return f"ethtool -K {link} {OFFLOADS_OFF} > /dev/null 2>&1 || true"
+    return f"ethtool -K {link} {OFFLOADS_OFF} > /dev/null"
 
 
-def _via(network: str, gateway: str, network_ipv6: str, gateway_ipv6: str) -> list[str]:
+def via(network: str, gateway: str, network_ipv6: str, gateway_ipv6: str) -> list[str]:
+    """Return the commands for a route of each family."""
     return [
         f"ip route add {network} via {gateway}",
         f"ip -6 route add {network_ipv6} via {gateway_ipv6}",
@@ -166,5 +175,5 @@ def _configure(
 def _host(
     where: Namespace, address: str, address_ipv6: str, gateway: str, gateway_ipv6: str
 ) -> None:
-    after = _via("default", gateway, "default", gateway_ipv6)
+    after = via("default", gateway, "default", gateway_ipv6)
     _configure(where, {"eth0": (address, address_ipv6)}, before=[_PING], after=after)

@@ -1,5 +1,6 @@
 """The lab's network carries, loses and reports packets as the tests of the agent assume."""
 
+import re
 import socket
 from collections.abc import Iterator
 
@@ -8,7 +9,8 @@ import pytest
 from tests.lab.lab import NODE_ADDRESSES, Lab
 from tests.lab.netns import Namespace
 from tests.lab.nfs_server import FILE_TEXT
-from tests.lab.world import NFS2_ADDRESS, NFS_ADDRESS, NFS_ADDRESS_IPV6, World
+from tests.lab.process import LabDir
+from tests.lab.world import API_ADDRESSES, NFS2_ADDRESS, NFS_ADDRESS, NFS_ADDRESS_IPV6, World
 
 pytestmark = pytest.mark.lab
 
@@ -158,6 +160,60 @@ def test_the_node_with_one_link_reaches_the_storage(nfs_world: Lab, wire: World)
     wire.solo.set_mtu("eth0", 9000)
     assert echoed(wire.solo, NFS_ADDRESS, 9000)
     assert echoed(wire.nfs, NODE_ADDRESSES["solo-0"], 9000)
+
+
+def test_a_new_world_answers_the_first_packet(lab_dir: LabDir) -> None:
+    """Nodes and control plane hear each other at once, over both families, in both directions."""
+    fresh = World(lab_dir)
+    for address in API_ADDRESSES:
+        for node in (fresh.solo, fresh.gpu):
+            assert echoed(node, address, 100)
+    for address in ("10.60.0.30", "fd60::30", "10.60.0.20", "fd60::20"):
+        assert echoed(fresh.cp, address, 100)
+
+
+def test_no_link_has_the_index_of_its_peer(wire: World) -> None:
+    """Such a pair is told of its carrier up to a second late, and IPv6 is deaf until then."""
+    for namespace in wire.namespaces.values():
+        pairs = namespace.run(["ip", "-o", "link", "show", "type", "veth"]).stdout
+        for index, peer in re.findall(r"(?m)^(\d+): [^@]+@if(\d+):", pairs):
+            assert index != peer
+        assert "@if" in pairs
+
+
+def test_no_packet_is_put_together_or_taken_apart(wire: World) -> None:
+    """Each link's segmentation and receive offloads are off: what a test counts is a packet."""
+    wanted = ("tcp-segmentation", "generic-segmentation", "generic-receive", "tx-udp-segmentation")
+    for namespace in wire.namespaces.values():
+        links = namespace.run(["ip", "-br", "link", "show", "type", "veth"]).stdout.split("\n")[:-1]
+        for link in (line.split("@")[0] for line in links):
+            said = namespace.run(["ethtool", "-k", link]).stdout
+            rows = [row.strip() for row in said.splitlines() if row.strip().startswith(wanted)]
+            assert len(rows) == len(wanted)
+            assert [row for row in rows if not row.endswith(": off")] == []
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_the_way_to_the_control_plane_can_lose_large_packets(wire: World, direction: str) -> None:
+    """One way only, over both families, though nodes and control plane share a bridge."""
+    wire.solo.set_mtu("eth0", 9000)
+    wire.router.drop_larger_than(1500, (direction,), toward="cp")
+    for there, back in zip(API_ADDRESSES, ("10.60.0.30", "fd60::30"), strict=True):
+        for size, lost in ((1500, ""), (1501, direction), (9000, direction)):
+            assert arrives(wire.solo, wire.cp, there, size) == (lost != "up")
+            assert arrives(wire.cp, wire.solo, back, size) == (lost != "down")
+    assert echoed(wire.solo, NFS_ADDRESS, 9000)
+
+
+def test_one_port_can_be_blocked(nfs_world: Lab, wire: World) -> None:
+    """The server is silent to the NFS client's connection and answers pings as before."""
+    wire.router.block(2049)
+    for address in SERVERS:
+        with wire.gpu.entered(), pytest.raises(TimeoutError):
+            socket.create_connection((address, 2049), 0.3)
+        assert echoed(wire.gpu, address, 9000)
+    wire.router.clear()
+    assert nfs_world.nfs.read(wire.gpu, NFS_ADDRESS) == FILE_TEXT
 
 
 def test_two_worlds_share_nothing(wire: World) -> None:
