@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from agent.plan import floor_bytes
 from agent.scene import Scene
-from agent.state import Change, Finding, Plan, Proof, Reason, Report, Severity
+from agent.state import Change, Finding, LinkMtuChange, Plan, Proof, Reason, Report, Severity
 from agent.verdict import (
     Ceiling,
     ceiling_finding,
@@ -60,10 +60,17 @@ def _proof_findings(scene: Scene, proof: Proof) -> list[Finding]:
 
 
 def _unconverged(remaining: Plan, findings: Sequence[Finding]) -> list[Finding]:
-    """Return a failure for each change still planned that no other finding explains."""
+    """
+    Return a failure for each change still planned that no other finding explains.
+
+    Where a link went away, its routes went elsewhere: what other links want now is the next pass's.
+    """
     explained = {finding.target for finding in findings}
-    if any(finding.reason is Reason.JOURNAL_UNWRITABLE for finding in findings):
+    reasons = {finding.reason for finding in findings}
+    if Reason.JOURNAL_UNWRITABLE in reasons:
         return []
+    if Reason.LINK_VANISHED in reasons:
+        explained |= {item.target for item in remaining.changes if isinstance(item, LinkMtuChange)}
     return [
         Finding(
             "apply",
