@@ -5,12 +5,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from tests.agent_lab.node_commands import AgentNode
 from tests.lab.lab import Lab
+from tests.lab.world import OFFLOADS_OFF, World
 
 pytestmark = pytest.mark.lab
 DRIVER = str(Path(__file__).with_name("crash_driver.py"))
@@ -117,13 +119,106 @@ def test_a_kill_after_another_configuration_is_undone_too(crasher: Crasher) -> N
 def test_a_kill_during_a_fall_back_is_undone_too(crasher: Crasher, nfs_world: Lab) -> None:
     """A path that loses large packets adds a lowering and a remembered ceiling; each may die."""
     nfs_world.world.router.set_path_mtu(NARROW_BYTES, icmp=False)
-    first = crasher.node.first
     assert crasher.apply() == 1
     assert crasher.node.values()["eth1"] == str(NARROW_BYTES)
-    points, steps = crasher.points(), crasher.steps()
+    steps = crasher.steps()
     assert crasher.node.revert() == 0
-    late = points[-2 * (len(steps) - steps.index("host sysctl/net.ipv4.tcp_mtu_probing")) :]
-    for point in late:
+    lowering = len(steps) - steps[::-1].index("host link/eth1/mtu")
+    for point in (
+        f"half:{lowering - 4}",  # the journal learns the lower value
+        f"before:{lowering}",
+        f"after:{lowering}",
+        f"half:{lowering + 2}",  # the journal learns the ceiling
+        f"after:{len(steps)}",
+    ):
         assert crasher.apply(point) == KILLED, point
         assert crasher.node.revert() == 0, point
-        assert crasher.node.values() == first, point
+        assert crasher.node.values() == crasher.node.first, point
+
+
+def test_revert_after_a_killed_revert_ends_the_work(crasher: Crasher) -> None:
+    """Revert may die at each of its writes too: another one ends its work."""
+    assert crasher.apply() == 0
+    assert crasher.run("", "revert").returncode == 0
+    points = crasher.points()
+    assert len(points) >= 8
+    for point in points:
+        assert crasher.apply() == 0, point
+        assert crasher.run(point, "revert").returncode == KILLED, point
+        assert crasher.node.revert() == 0, point
+        assert crasher.node.values() == crasher.node.first, point
+
+
+@pytest.mark.parametrize("victim", ["host link/eth1/mtu", "host sysctl/net.ipv4.tcp_rmem"])
+def test_a_link_that_vanishes_in_the_middle_is_said(
+    crasher: Crasher, nfs_world: Lab, victim: str
+) -> None:
+    """The link goes before or after its own write: the sysctls are written all the same."""
+    world = nfs_world.world
+    assert crasher.apply() == 0
+    number = crasher.steps().index(victim) + 1
+    assert crasher.node.revert() == 0
+    try:
+        done = crasher.run(
+            f"shell:{number}", "apply", "--endpoint", STORAGE, CRASH_SHELL="ip link del eth1"
+        )
+        now = crasher.node.values()
+    finally:
+        world.gpu.script(_new_cable(world))
+    assert done.returncode == 1
+    assert done.stderr == ""
+    if victim.startswith("host link"):
+        assert "pending LinkVanished: eth1 went away while it was being tuned" in done.stdout
+        assert "pending: LinkVanished" in done.stdout
+    assert "eth1" not in now
+    assert now["net.ipv4.tcp_rmem"] == "4096 131072 16777216"
+    assert now["net.ipv4.tcp_mtu_probing"] == "1"
+    assert crasher.apply() == 0
+    assert crasher.node.values()["eth1"] == "9000"
+    assert crasher.node.revert() == 0
+    assert crasher.node.values() == crasher.node.first
+
+
+def test_a_link_made_again_under_its_name_is_not_mistaken_for_the_old_one(
+    crasher: Crasher, nfs_world: Lab
+) -> None:
+    """The write is for an index that is gone; the next apply tunes the new link."""
+    world = nfs_world.world
+    assert crasher.apply() == 0
+    number = crasher.steps().index("host link/eth1/mtu") + 1
+    assert crasher.node.revert() == 0
+    script = "; ".join(["ip link del eth1", *_new_cable(world)])
+    done = crasher.run(f"shell:{number}", "apply", "--endpoint", STORAGE, CRASH_SHELL=script)
+    assert done.returncode == 1
+    assert done.stderr == ""
+    assert "pending: LinkVanished" in done.stdout
+    assert crasher.node.values()["eth1"] == "1500"
+    assert crasher.node.values()["net.ipv4.tcp_rmem"] == "4096 131072 16777216"
+    assert crasher.apply() == 0
+    assert crasher.node.values()["eth1"] == "9000"
+    assert crasher.node.revert() == 0
+    assert crasher.node.values() == crasher.node.first
+
+
+_CABLES = count()
+
+
+def _new_cable(world: World) -> list[str]:
+    """Return shell lines for the node that make its storage link anew, with other indexes."""
+    number = next(_CABLES)
+    near = world.router.near
+    there = f"nsenter --net={near.path}"
+    offloads_off = f"{OFFLOADS_OFF} > /dev/null"
+    return [
+        (
+            f"ip link add eth1 index {5000 + number} mtu 1500 type veth "
+            f"peer name st-node index {6000 + number} mtu 9000 netns {near.name}"
+        ),
+        f"{there} ip address add 10.70.0.1/24 dev st-node",
+        f"{there} ip link set st-node up",
+        f"{there} ethtool -K st-node {offloads_off}",
+        f"ethtool -K eth1 {offloads_off}",
+        "ip address add 10.70.0.20/24 dev eth1",
+        "ip link set eth1 up",
+        "ip route add 10.71.0.0/24 via 10.70.0.1",
+    ]
