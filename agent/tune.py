@@ -7,9 +7,10 @@ nothing of Kubernetes: ``plan``, ``apply``, ``verify`` and ``revert`` run on any
 
 from collections.abc import Iterable, Sequence
 
+from agent import baseline
+from agent.baseline import layer_names
 from agent.config import AgentConfig
 from agent.journal import JournalError
-from agent.links import stack
 from agent.parallel import side_by_side
 from agent.plan import floor_bytes, plan_revert
 from agent.ports import Contact, HostError
@@ -31,6 +32,7 @@ from agent.state import (
 )
 from agent.verdict import (
     Ceiling,
+    disturbed,
     failure_finding,
     refusal_ceiling,
     smallest_passing,
@@ -78,7 +80,7 @@ class Tuner:
         scene = self._survey.look(ignored)
         contacts = self._contact(scene)
         scene = self._withhold_silent(scene, contacts)
-        before = self._baseline(scene)
+        before = baseline.ask(self._tools, scene)
         scene, applied, failures = self._converge(scene)
         scene, restored, lost = self._keep_baseline(scene, before)
         applied += restored
@@ -130,40 +132,6 @@ class Tuner:
         ceilings = {**scene.desired.ceilings, **self._survey.withheld}
         return replace(scene, desired=replace(scene.desired, ceilings=ceilings))
 
-    def _baseline(self, scene: Scene) -> dict[LinkName, tuple[Contact, ...]]:
-        """Ask what must go on working, for each link about to grow that other traffic uses."""
-        growing = {
-            change.link
-            for change in scene.plan.changes
-            if isinstance(change, LinkMtuChange) and change.after_bytes > change.before_bytes
-        }
-        return {
-            name: contacts
-            for name in scene.plan.links
-            if self._layers(scene, name) & growing
-            if (contacts := self._reach(scene, name))
-        }
-
-    def _layers(self, scene: Scene, name: LinkName) -> set[LinkName]:
-        link = scene.state.named(name)
-        return {layer.name for layer in stack(link, scene.state)} if link else set()
-
-    def _reach(self, scene: Scene, name: LinkName) -> tuple[Contact, ...]:
-        layers = self._layers(scene, name)
-        gateways = [
-            route.gateway
-            for route in scene.state.default_routes
-            if (link := scene.state.link(route.link_index)) and link.name in layers
-            if route.gateway
-        ]
-        contacts = [self._tools.prober.reach_gateway(gateway) for gateway in gateways]
-        if api := self._tools.api_server:
-            # a Service address may leave by another link than its route says, so by the default's
-            carrier = scene.carrier(api[0])
-            if gateways or (carrier and carrier.name in layers):
-                contacts.append(self._tools.prober.reach_server(*api))
-        return tuple(contacts)
-
     def _converge(self, scene: Scene) -> tuple[Scene, tuple[Change, ...], tuple[Finding, ...]]:
         """Write what is planned; a link that refuses its size makes for a new plan."""
         applied: list[Change] = []
@@ -182,7 +150,7 @@ class Tuner:
             if ceiling is None or ceiling.link in refusing:
                 break
             refusing.add(ceiling.link)
-        return scene, tuple(applied), tuple(failures)
+        return scene, tuple(applied), _still_wanted(failures, scene)
 
     def _write(
         self, scene: Scene, applied: list[Change], failures: list[Finding]
@@ -191,7 +159,7 @@ class Tuner:
         stuck: set[LinkName] = set()
         for change in scene.plan.changes:
             link = change.link if isinstance(change, LinkMtuChange) else None
-            if link and stuck & self._layers(scene, link):
+            if link and stuck & layer_names(scene, link):
                 continue  # it cannot outgrow the link below, which was refused
             try:
                 self._tools.host.apply(change)
@@ -211,28 +179,17 @@ class Tuner:
         findings: list[Finding] = []
         restored: tuple[Change, ...] = ()
         for name, contacts in before.items():
-            lost = self._lost(scene, name, contacts)
+            lost = baseline.lost(self._tools, scene, name, contacts)
             if not lost:
                 continue
             scene, written = self._restore(scene, name, f"{lost} stopped answering")
             restored += written
-            if still := self._lost(scene, name, contacts):
+            if still := baseline.lost(self._tools, scene, name, contacts):
                 message = f"{still} does not answer though {name} has its first MTU back"
                 findings.append(
                     Finding("baseline", Severity.FAILED, Reason.BASELINE_LOST, name, message)
                 )
         return scene, restored, tuple(findings)
-
-    def _lost(self, scene: Scene, name: LinkName, before: tuple[Contact, ...]) -> str:
-        answered = {contact.peer for contact in before if contact.answered}
-        if not answered:
-            return ""
-        after = self._reach(scene, name)
-        return ", ".join(
-            contact.peer
-            for contact in after
-            if contact.peer in answered and contact.answered is False
-        )
 
     def _restore(self, scene: Scene, name: LinkName, what: str) -> tuple[Scene, tuple[Change, ...]]:
         link = scene.state.named(name)
@@ -284,7 +241,18 @@ class Tuner:
             for endpoint, name in scene.served()
             if (link := scene.state.named(name)) and (only is None or endpoint in only)
         ]
-        return tuple(side_by_side(prove, targets))
+        return self._undisturbed(scene, tuple(side_by_side(prove, targets)))
+
+    def _undisturbed(self, scene: Scene, proofs: tuple[Proof, ...]) -> tuple[Proof, ...]:
+        """Take back what was measured while somebody changed the MTU of the link."""
+        if not smallest_passing(proofs):
+            return proofs
+        now = self._survey.again(scene)
+        carriers = [now.carrier(proof.endpoint.address) for proof in proofs]
+        return tuple(
+            disturbed(proof) if link is None or link.mtu_bytes != proof.wanted_bytes else proof
+            for proof, link in zip(proofs, carriers, strict=True)
+        )
 
     def _fall_back(
         self, scene: Scene, proofs: tuple[Proof, ...]
@@ -338,6 +306,17 @@ class Tuner:
         notes = journal_findings(journal.path, self._survey.damage)
         ceilings = self._survey.ceilings.values()
         return build(scene, ceilings, (*failures, *notes), proofs, applied)
+
+
+def _still_wanted(failures: Sequence[Finding], scene: Scene) -> tuple[Finding, ...]:
+    """Drop refusals of writes that the last plan does not ask for any more."""
+    wanted = {change.target for change in scene.plan.changes}
+    refusals = (Reason.NO_PERMISSION, Reason.LINK_REFUSED_MTU)
+    return tuple(
+        finding
+        for finding in failures
+        if finding.target in wanted or finding.reason not in refusals
+    )
 
 
 def _unwritable(error: JournalError, consequence: str) -> Finding:

@@ -77,7 +77,8 @@ def _say(text: str) -> None:
 
 def _row(name: str, values: Sequence[float], unit: str) -> None:
     low, middle, high = min(values), statistics.median(values), max(values)
-    _say(f"  {name:<44} {middle:8.1f} {unit}   ({low:.1f} to {high:.1f}, n={len(values)})")
+    shown = f"{middle:8.2f} {unit}   ({low:.2f} to {high:.2f}, n={len(values)})"
+    _say(f"  {name:<44} {shown}")
 
 
 def _gate(bench: Bench, pairs: int) -> None:
@@ -133,7 +134,7 @@ def _repairs(bench: Bench, number: int) -> None:
             bench.world.gpu.set_mtu("eth1", 1500)
             times.append(events.between("eth1", 1500, 9000, 10.0) * 1000)
             time.sleep(0.3)
-    _row("median", times, "ms")
+    _row("MTU back", times, "ms")
 
 
 def _steady(bench: Bench, agent: LabProcess, seconds: float) -> None:
