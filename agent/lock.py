@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from contextlib import suppress
 
 from agent.ports import AgentError
 
@@ -27,13 +28,16 @@ class HostLock:
             raise LockError(f"cannot use {self.path}: {error.strerror}") from error
 
     def take(self) -> bool:
-        """Try once; return whether the lock is ours."""
+        """Try once; return whether the lock is ours; raises LockError where locks do not work."""
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            raise LockError(f"cannot lock {self.path}: {error.strerror}") from error
+        with suppress(OSError):  # a full disk: the lock holds without the number too
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
         return True
 
     @property
