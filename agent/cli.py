@@ -140,10 +140,22 @@ def _config(options: argparse.Namespace, environment: Mapping[str, str]) -> Agen
             errors.append(f"--endpoint: {error}")
     if options.command == "run" and not config.node_name:
         errors.append("node.name: is not set; set it, or TUNEGATE_NODE_NAME, to the node's name")
+        errors += _missing_credentials(environment)
     if errors:
         raise ConfigError(tuple(errors))
     merged = tuple(dict.fromkeys((*config.storage_endpoints, *extra)))
     return replace(config, storage_endpoints=merged)
+
+
+def _missing_credentials(environment: Mapping[str, str]) -> Sequence[str]:
+    from agent.cluster.credentials import from_environment  # noqa: PLC0415 - only run needs it
+    from agent.cluster.errors import CredentialsError  # noqa: PLC0415 - only run needs it
+
+    try:
+        from_environment(environment)
+    except CredentialsError as error:
+        return str(error).split("; ")
+    return ()
 
 
 def _refuse(what: str, errors: Sequence[str]) -> int:
