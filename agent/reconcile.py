@@ -88,6 +88,7 @@ class Reconciler:
     _signature: Signature = ()
     _started: float = field(default_factory=time.monotonic)
     _told: tuple[Outcome, tuple[Finding, ...]] | None = None
+    _last_repairs: dict[str, Change] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Derive the breaker and the gate policy from the settings."""
@@ -148,6 +149,7 @@ class Reconciler:
         done = self.tuner.repair(self._breaker.paused(now), resolve=resolve)
         for change in done.applied:
             self._tell_repair(change, time.monotonic() - now)
+            self._last_repairs[change.target] = change
             if self._breaker.repaired(change.target, now):
                 self.log.warning("Left a contested target alone", target=change.target)
         paused = self._breaker.paused(now)
@@ -247,12 +249,18 @@ class Reconciler:
         return tuple(
             contested_finding(
                 target,
-                current_value(target, scene.state) or "absent",
+                self._rival_value(target, scene),
                 holder_hint(target, scene),
                 self.config.watch_backoff_seconds,
             )
             for target in sorted(self._breaker.paused(now))
         )
+
+    def _rival_value(self, target: str, scene: Scene) -> str:
+        """Return what another program gives a contested target, also while ours still stands."""
+        value = current_value(target, scene.state) or "absent"
+        last = self._last_repairs.get(target)
+        return last.before if last and value == last.after else value
 
 
 def holder_hint(target: str, scene: Scene) -> str:

@@ -97,6 +97,19 @@ def _path(proof: Proof, severity: Severity, reason: Reason, message: str) -> Fin
     return Finding("path", severity, reason, proof.endpoint.address, message)
 
 
+def disturbed(proof: Proof) -> Proof:
+    """Return a proof taken back because its link changed meanwhile; one that passed stands."""
+    if proof.verdict not in (Verdict.SMALLER, Verdict.BLACK_HOLE):
+        return proof
+    return replace(
+        proof,
+        verdict=Verdict.INCONCLUSIVE,
+        passes_bytes=None,
+        reason=Reason.PATH_UNPROVEN,
+        signs=("its link's MTU was changed by somebody during the proof",),
+    )
+
+
 def way_back_finding(proof: Proof) -> Finding | None:
     """Return a note where packets from the server to the node could not be shown to pass."""
     if proof.verdict is not Verdict.PASSED or proof.way_back != "unproven":

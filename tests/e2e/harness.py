@@ -42,13 +42,14 @@ _TTL_ANNOTATION = "node.alpha.kubernetes.io/ttl"  # kube-controller-manager's, a
 Seen = TypeVar("Seen")
 
 
-def await_(look: Callable[[], Seen], what: str, seconds: float = WAIT_SECONDS) -> Seen:
+def await_(look: Callable[[], Seen | None], what: str, seconds: float = WAIT_SECONDS) -> Seen:
     """Look until it gives something true, and return that; raises AssertionError with ``what``."""
     deadline = time.monotonic() + seconds
-    while not (seen := look()):
+    while True:
+        if seen := look():
+            return seen
         assert time.monotonic() < deadline, f"not seen in {seconds:.0f} s: {what}"
         time.sleep(_POLL_SECONDS)
-    return seen
 
 
 def taint(key: str, effect: str = TAINT_EFFECT) -> dict[str, str]:

@@ -103,19 +103,36 @@ def test_a_contested_mtu_is_left_alone_and_told(stage: Stage) -> None:
     rival.start()
     try:
         node = stage.wait_verdict("degraded", "False", "TargetContested")
+        await_(lambda: stage.host.mtu("eth1") == 1500, "left alone")
     finally:
         ended.set()
         rival.join()
     assert "link/eth1/mtu at 1500" in condition(node)["message"]
     assert taints(node) == set()
     assert stage.host.mtu("eth1") == 1500
-    assert label(node, LABEL_MTU) == "1500"
+    stage.wait(lambda node: label(node, LABEL_MTU) == "1500")
     assert agent.said("Left a contested target alone", target="link/eth1/mtu")
-    await_(lambda: stage.events("TargetContested"), "the event")
+    (event,) = await_(lambda: stage.events("TargetContested"), "the event")
+    assert "link/eth1/mtu at 1500" in event["message"]
     answer = http_get(stage, PORT, "/metrics")
     assert answer is not None
     assert "tunegate_agent_contested_targets 1.0" in answer[1]
     assert stage.events("DriftRepaired")
+
+
+def test_many_writes_by_somebody_else_are_no_black_hole(stage: Stage) -> None:
+    """A link lowered in the middle of a proof says nothing of the path: 9000 in the end."""
+    stage.join()
+    agent = stage.start(watch_repairs=1000)
+    stage.wait(is_open)
+    for number in range(30):
+        stage.host.set_mtu("eth1", 1500 + number)
+        await_(lambda: stage.host.mtu("eth1") == 9000, f"repair {number}")
+    stage.quiet(1.0)
+    stage.wait(is_open)
+    judged = {one["outcome"] for one in agent.lines() if one["message"] == "Judged the node"}
+    assert judged <= {"tuned", "pending"}
+    assert not agent.said("Found", reason="BlackHole")
 
 
 def test_drift_of_links_and_sysctls_is_repaired_and_told(stage: Stage) -> None:
@@ -124,10 +141,10 @@ def test_drift_of_links_and_sysctls_is_repaired_and_told(stage: Stage) -> None:
     agent = stage.start(watch_poll_seconds=1)
     stage.wait(is_open)
     version = stage.quiet()["metadata"]["resourceVersion"]
-    stage.host.set_mtu("eth1", 1500)
     stage.host.set_sysctl("net.ipv4.tcp_mtu_probing", "0")
-    for target in ("link/eth1/mtu", "sysctl/net.ipv4.tcp_mtu_probing"):
-        agent.await_line("Repaired drift", target=target)
+    agent.await_line("Repaired drift", target="sysctl/net.ipv4.tcp_mtu_probing")
+    stage.host.set_mtu("eth1", 1500)
+    agent.await_line("Repaired drift", target="link/eth1/mtu")
     assert stage.host.mtu("eth1") == 9000
     assert stage.host.sysctl("net.ipv4.tcp_mtu_probing") == "1"
     await_(lambda: len(stage.events("DriftRepaired")) == 2, "an event for each")

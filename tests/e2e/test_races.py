@@ -2,6 +2,7 @@
 
 import json
 import threading
+from functools import partial
 
 import pytest
 
@@ -50,6 +51,11 @@ def test_a_gate_key_that_evicts_is_somebody_elses(stage: Stage) -> None:
     assert taints(node) == {(GATE["key"], "NoExecute")}
 
 
+def without(key: str, have: list[Object]) -> list[Object]:
+    """Return the taints without those of one key."""
+    return [one for one in have if one["key"] != key]
+
+
 def test_a_second_writer_never_loses_a_taint(stage: Stage) -> None:
     """100 foreign changes while a third puts the gate back again and again."""
     stage.join()
@@ -73,7 +79,7 @@ def test_a_second_writer_never_loses_a_taint(stage: Stage) -> None:
             key = f"example.com/other-{number % 7}"
             present = (key, "NoSchedule") in mine
             if present:
-                stage.edit_taints(lambda have, key=key: [t for t in have if t["key"] != key])
+                stage.edit_taints(partial(without, key))
                 mine.discard((key, "NoSchedule"))
             else:
                 stage.add_taint(key)

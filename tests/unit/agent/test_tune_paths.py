@@ -10,11 +10,14 @@ from agent.ports import HostError
 from agent.state import (
     Address,
     Change,
+    Endpoint,
     Outcome,
+    Proof,
     Reason,
     Severity,
     Verdict,
 )
+from tests.fakes import FakeProber, FakeServer
 from tests.unit.agent.nodes import API_SERVER, GATEWAY, SERVER, Node, one_link, reasons
 
 
@@ -109,6 +112,27 @@ def test_a_fallback_does_not_flap(node: Node) -> None:
     assert tuner.repair().applied == ()
     assert node.tuner().tune().reason is Reason.BLACK_HOLE
     assert len(node.host.attempts) == written
+
+
+class RivalProber(FakeProber):
+    """A network beside which somebody lowers the link in the middle of the first proof."""
+
+    def prove(self, endpoint: Endpoint, wanted_bytes: int) -> Proof:
+        """Lower the link, once, and return what the path shows then."""
+        if not any(line.startswith("prove") for line in self.sent):
+            self.host.set_mtu("eth1", 1514)
+        return super().prove(endpoint, wanted_bytes)
+
+
+def test_a_link_lowered_during_its_proof_is_no_black_hole(node: Node) -> None:
+    """Somebody else's write says nothing of the path: nothing is remembered, drift is mended."""
+    node.prober = RivalProber(node.host, {SERVER: FakeServer(pings=False)})
+    tuner = node.tuner()
+    report = tuner.tune()
+    assert report.outcome is Outcome.PENDING
+    assert Reason.PATH_UNPROVEN in reasons(report)
+    assert [change.after for change in tuner.repair().applied] == ["9000"]
+    assert tuner.tune().outcome is Outcome.TUNED
 
 
 def test_asked_to_forget_the_full_size_is_tried_again(node: Node) -> None:
