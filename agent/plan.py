@@ -228,7 +228,7 @@ def _plan_sysctl(
         why = "already at or above what is wanted" if sysctl.value != held.text else "as wanted"
         left_alone.append(LeftAlone(f"sysctl/{row.key}", sysctl.value, why))
     elif not sysctl.is_writable:
-        message = f"is {sysctl.value!r} and read-only in this network namespace"
+        message = f"is {sysctl.value!r} and read-only here, by its network namespace or its mount"
         findings.append(_sysctl_finding(row, Reason.SYSCTL_READ_ONLY, message))
     else:
         changes.append(SysctlChange(row.key, sysctl.value, after, row.why))
