@@ -15,7 +15,7 @@ from agent.config import AgentConfig
 from agent.plan import current_value
 from agent.policy import GatePolicy, contested_finding, retry_seconds, settled, with_findings
 from agent.scene import Scene
-from agent.state import Change, Finding, Outcome, Report, Severity
+from agent.state import Change, Finding, Outcome, Reason, Report, Severity
 from agent.status import Status
 from agent.tune import Tuner
 from common.record import dataclass, field
@@ -23,6 +23,10 @@ from common.telemetry import Log
 
 SPACING_SECONDS = 0.02
 """The least time between two looks at the host, so that a storm of news costs little."""
+
+
+UNPROVEN_SECONDS = 60.0
+"""How long a server that never answered is left before it is asked again, with the gate open."""
 
 
 class News(Enum):
@@ -213,7 +217,9 @@ class Reconciler:
             self._retries += 1
         else:
             self._retries = 0
-            self._due.prove = now + self.config.watch_probe_seconds
+            unproven = any(f.reason is Reason.PATH_UNPROVEN for f in report.findings if _counts(f))
+            wait = self.config.watch_probe_seconds
+            self._due.prove = now + (min(wait, UNPROVEN_SECONDS) if unproven else wait)
         deadline = self._started + self._policy.deadline_seconds
         if now < deadline < self._due.prove:
             self._due.prove = deadline
@@ -273,3 +279,7 @@ def holder_hint(target: str, scene: Scene) -> str:
         if link and route.link_index == link.index and route.protocol not in ("", "kernel", "boot")
     }
     return f" (its routes come from {', '.join(sorted(protocols))})" if protocols else ""
+
+
+def _counts(finding: Finding) -> bool:
+    return finding.severity is not Severity.NOTE
