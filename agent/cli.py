@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from agent.config import SETTINGS, AgentConfig, ConfigError, load
 from agent.lock import HostLock
@@ -83,7 +84,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"tunegate-agent {options.command}: {error}", file=sys.stderr)
         return NOT_FINE
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read the output has gone; nothing is left to say
+        return NOT_FINE  # whoever read the output has gone; nothing is left to say
+    except KeyboardInterrupt:
+        undo = "'tunegate-agent revert' puts first values back"
+        print(f"tunegate-agent {options.command}: interrupted; {undo}", file=sys.stderr)
         return NOT_FINE
 
 
@@ -165,8 +169,20 @@ def _refuse(what: str, errors: Sequence[str]) -> int:
     return BAD_INPUT
 
 
+def _say(text: str) -> None:
+    """Print to standard output; raises AgentError where that is full, BrokenPipeError."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        with suppress(OSError):
+            sys.stdout.close()  # or the interpreter would try once more at its end
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise AgentError(f"cannot print: {error.strerror}") from error
+
+
 def _is_coloured() -> bool:
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    return os.isatty(1) and "NO_COLOR" not in os.environ
 
 
 def _plan(config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]) -> int:
@@ -174,9 +190,9 @@ def _plan(config: AgentConfig, options: argparse.Namespace, environment: Mapping
 
     _, plan = _tuner(config, environment).plan()
     if options.output == "json":
-        print(render.plan_json(plan))
+        _say(render.plan_json(plan))
     else:
-        print(render.plan_text(plan, is_coloured=_is_coloured()))
+        _say(render.plan_text(plan, is_coloured=_is_coloured()))
     return FINE if plan.is_empty else NOT_FINE
 
 
@@ -208,9 +224,9 @@ def _revert(
     finally:
         lock.close()
     if options.output == "json":
-        print(render.revert_json(plan, findings))
+        _say(render.revert_json(plan, findings))
     else:
-        print(render.revert_text(plan, findings, is_coloured=_is_coloured()))
+        _say(render.revert_text(plan, findings, is_coloured=_is_coloured()))
     return NOT_FINE if findings else FINE
 
 
@@ -244,9 +260,9 @@ def _print_report(report: Report, options: argparse.Namespace) -> int:
     from agent import render  # noqa: PLC0415 - run does not print
 
     if options.output == "json":
-        print(render.report_json(report))
+        _say(render.report_json(report))
     else:
-        print(render.report_text(report, is_coloured=_is_coloured()))
+        _say(render.report_text(report, is_coloured=_is_coloured()))
     return FINE if report.outcome is Outcome.TUNED else NOT_FINE
 
 
