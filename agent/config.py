@@ -200,7 +200,7 @@ def parse(content: str, path: str) -> object:
     if content.lstrip().startswith("{"):
         try:
             return json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             pass  # a YAML flow mapping begins the same way
     import yaml  # noqa: PLC0415 - 13 ms that a JSON file does not pay
 
@@ -208,6 +208,8 @@ def parse(content: str, path: str) -> object:
         return yaml.safe_load(content)
     except yaml.YAMLError as error:
         raise ConfigError((f"{path}: not YAML: {' '.join(str(error).split())}",)) from error
+    except RecursionError as error:
+        raise ConfigError((f"{path}: not YAML: too deep",)) from error
 
 
 def _flatten(tree: object, path: str) -> tuple[dict[str, Any], list[str]]:
