@@ -148,11 +148,18 @@ def _original(target: str, first: Any, written: tuple[Any, ...]) -> Original:  #
     """Return the entry of a link's MTU or a sysctl; raises ValueError for anything else."""
     values = (first, *written)
     is_link = target.startswith("link/") and target.endswith("/mtu")
-    if not is_link and not target.startswith("sysctl/net."):
+    if not is_link and not _is_sysctl(target):
         raise ValueError(target)
     if not all(isinstance(value, str) and (value.isdecimal() or not is_link) for value in values):
         raise ValueError(target)
     return Original(target, first, written)
+
+
+def _is_sysctl(target: str) -> bool:
+    """Return whether a target is ``sysctl/net.`` and plain words between dots (see host.sysctl)."""
+    parts = target.removeprefix("sysctl/net.").replace("_", "").replace("-", "").split(".")
+    is_plain = all(part.isascii() and part.isalnum() for part in parts)
+    return target.startswith("sysctl/net.") and is_plain
 
 
 def _entry(line: bytes) -> dict[str, Any]:
@@ -218,7 +225,8 @@ def targets(folder: str) -> tuple[str, ...]:
         return ()
     found: list[str] = []
     for line in lines:
-        with suppress(ValueError, AttributeError):
-            target = _entry(line).get("target")
-            found += [target] if isinstance(target, str) else []
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            entry = _entry(line)
+            original = _original(entry["target"], entry["first"], tuple(entry["written"]))
+            found.append(original.target)
     return tuple(found)
