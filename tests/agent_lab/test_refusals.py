@@ -1,6 +1,10 @@
 """What the kernel, the disk or the person refuses, on the real kernel: said, and how it ends."""
 
+import json
 import os
+import signal
+import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -14,6 +18,8 @@ pytestmark = pytest.mark.lab
 STORAGE = "10.71.0.2"
 APPLY = ("apply", "--endpoint", STORAGE)
 RMEM_FILE = "/proc/sys/net/ipv4/tcp_rmem"
+WAIT_SECONDS = 20.0
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 RMEM_WANTED = "4096 131072 16777216"
 
 
@@ -215,6 +221,8 @@ def test_a_bad_configuration_names_every_error_and_touches_nothing(
         (b"- mtu\n- 9000\n", "mapping"),
         (b"\xff\xfe\x00\x01", "agent.yaml"),
         (b"{}: {}\n? [a]\n: b\n", "agent.yaml"),
+        pytest.param(b"[" * 3000, "too deep", id="deep YAML"),
+        pytest.param(b'{"mtu": ' + b"[" * 100000, "too deep", id="deep JSON"),
         (b"!!python/object/apply:os.system ['true']\n", "agent.yaml"),
     ],
 )
@@ -260,3 +268,56 @@ def test_an_endpoint_without_a_route_is_pending(node: AgentNode) -> None:
     assert "EndpointUnresolved" in done.stdout
     assert done.stderr == ""
     assert node.values()["net.ipv4.tcp_rmem"] == RMEM_WANTED
+
+
+def test_an_output_that_is_full_is_said_in_words(node: AgentNode) -> None:
+    """Standard output on a full disk, or none: the work is done, and no stack is shown."""
+    line = f"{AGENT} apply --endpoint {STORAGE}"
+    done = node.command(["sh", "-c", f"{line} > /dev/full"])
+    assert done.returncode == 1
+    assert done.stderr == "tunegate-agent apply: cannot print: No space left on device\n"
+    assert node.values()["eth1"] == "9000"
+    assert node.command(["sh", "-c", f"{line} >&-"]).returncode == 0
+    left = node.command(["sh", "-c", f"{{ {AGENT} revert; echo $? >&2; }} | true"])
+    assert left.stderr in {"0\n", "1\n"}
+    assert node.revert() == 0
+    assert node.values() == node.first
+
+
+def test_an_interrupted_apply_says_how_to_undo_it(node: AgentNode, nfs_world: Lab) -> None:
+    """SIGINT while a silent server is waited for: exit 1, a sentence, the host can be undone."""
+    nfs_world.world.router.silence()
+    waiting = node.spawn(f"interrupted-{node.folder.name}", [AGENT, *APPLY])
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not _connects(node):
+        assert time.monotonic() < deadline, waiting.log_text()
+        time.sleep(0.02)
+    waiting.send_signal(signal.SIGINT)
+    assert waiting.wait() == 1
+    said = "tunegate-agent apply: interrupted; 'tunegate-agent revert' puts first values back\n"
+    assert waiting.log_text() == said
+    assert node.revert() == 0
+    assert node.values() == node.first
+
+
+def _connects(node: AgentNode) -> bool:
+    """Return whether a connection to the storage server is being opened."""
+    sockets = node.namespace.run(["cat", "/proc/net/tcp"]).stdout
+    return any(line.split()[3] == "02" for line in sockets.splitlines()[1:])  # TCP_SYN_SENT
+
+
+def test_a_journal_of_targets_that_are_not_ours_stops_no_command(node: AgentNode) -> None:
+    """Whole lines, right checksums, foreign targets: passed over, and ours are put back."""
+    assert node.agent(*APPLY).returncode == 0
+    foreign = ("sysctl/kernel.panic", "sysctl/net.ipv4/../../kernel.panic", "sysctl/net..x", 7)
+    with node.journal.open("ab") as file:
+        for target in foreign:
+            entry = {"boot": BOOT_ID, "target": target, "first": "0", "written": ["1"]}
+            body = json.dumps(entry).encode()
+            file.write(b"%08x %s\n" % (zlib.crc32(body), body))
+    assert node.agent("verify", "--endpoint", STORAGE).returncode == 0
+    done = node.agent("revert")
+    assert done.returncode == 1
+    assert done.stderr == ""
+    assert done.stdout.count("note JournalDamaged") == len(foreign)
+    assert node.values() == node.first
