@@ -176,20 +176,25 @@ class Tuner:
         self, scene: Scene, before: dict[LinkName, tuple[Contact, ...]]
     ) -> tuple[Scene, tuple[Change, ...], tuple[Finding, ...]]:
         """Hold what answered before against now; what was lost rolls its link back."""
-        findings: list[Finding] = []
-        restored: tuple[Change, ...] = ()
+        restored: dict[LinkName, tuple[Change, ...]] = {}
         for name, contacts in before.items():
-            lost = baseline.lost(self._tools, scene, name, contacts)
-            if not lost:
-                continue
-            scene, written = self._restore(scene, name, f"{lost} stopped answering")
-            restored += written
-            if still := baseline.lost(self._tools, scene, name, contacts):
-                message = f"{still} does not answer though {name} has its first MTU back"
-                findings.append(
-                    Finding("baseline", Severity.FAILED, Reason.BASELINE_LOST, name, message)
-                )
-        return scene, restored, tuple(findings)
+            if lost := baseline.lost(self._tools, scene, name, contacts):
+                what = f"{lost} stopped answering"
+                scene, restored[name] = self._restore(scene, name, what)
+        # only now: a link below another is down again when all that stand on it are
+        findings = [
+            Finding(
+                "baseline",
+                Severity.FAILED,
+                Reason.BASELINE_LOST,
+                name,
+                f"{still} does not answer though {name} has its first MTU back",
+            )
+            for name in restored
+            if (still := baseline.lost(self._tools, scene, name, before[name]))
+        ]
+        written = tuple(change for changes in restored.values() for change in changes)
+        return scene, written, tuple(findings)
 
     def _restore(self, scene: Scene, name: LinkName, what: str) -> tuple[Scene, tuple[Change, ...]]:
         link = scene.state.named(name)
