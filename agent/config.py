@@ -7,7 +7,6 @@ wins over the file. All errors leave together, each naming its field.
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
 from zlib import crc32
@@ -199,17 +198,41 @@ def parse(content: str, path: str) -> object:
     """
     if content.lstrip().startswith("{"):
         try:
-            return json.loads(content)
+            return json.loads(content, object_pairs_hook=lambda pairs: _unique(pairs, path))
         except (ValueError, RecursionError):
             pass  # a YAML flow mapping begins the same way
     import yaml  # noqa: PLC0415 - 13 ms that a JSON file does not pay
 
     try:
-        return yaml.safe_load(content)
+        return yaml.load(content, _loader(yaml))  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         raise ConfigError((f"{path}: not YAML: {' '.join(str(error).split())}",)) from error
     except RecursionError as error:
         raise ConfigError((f"{path}: not YAML: too deep",)) from error
+
+
+def _unique(pairs: list[tuple[str, Any]], path: str) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(tuple(f"{path}: {name}: stands twice" for name in twice))
+    return dict(pairs)
+
+
+def _loader(yaml: Any) -> Any:  # noqa: ANN401 - a module that is imported late
+    """Return a safe YAML loader that refuses a key that stands twice, with line and column."""
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]  # its base is only known at run time
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002
+            seen = set()
+            for key, _ in node.value:
+                name = str(key.value)  # a key may be a list
+                if name in seen:
+                    message = f"{name} stands twice"
+                    raise yaml.constructor.ConstructorError(None, None, message, key.start_mark)
+                seen.add(name)
+            return super().construct_mapping(node, deep=deep)
+
+    return Loader
 
 
 def _flatten(tree: object, path: str) -> tuple[dict[str, Any], list[str]]:
@@ -255,8 +278,3 @@ def _scalar(value: str) -> object:
 def defaults() -> AgentConfig:
     """Return the settings of an empty file and an empty environment."""
     return load(None, {})
-
-
-def from_process(path: str | None) -> AgentConfig:
-    """Return the settings of this process: its file and its environment."""
-    return load(path, os.environ)

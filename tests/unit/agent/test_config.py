@@ -1,11 +1,12 @@
 """One file and the environment: closed schema, every error at once, each field named."""
 
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
-from agent.config import SETTINGS, AgentConfig, ConfigError, defaults, from_process, load, parse
+from agent.config import SETTINGS, AgentConfig, ConfigError, defaults, load, parse
 
 
 def written(folder: Path, content: str) -> str:
@@ -164,7 +165,15 @@ def test_the_hash_is_of_what_shapes_the_host() -> None:
         assert other.hash != config.hash
 
 
-def test_a_process_reads_its_own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The program's entry needs no more than this."""
-    monkeypatch.setenv("TUNEGATE_MTU", "4000")
-    assert from_process(None).mtu == 4000
+@pytest.mark.parametrize(
+    ("content", "where"),
+    [
+        ("mtu: 9000\nlog: {format: text}\nmtu: 1500\n", "mtu stands twice in .* line 3, column 1"),
+        ('{"mtu": 9000, "mtu": 1500}', "mtu: stands twice"),
+        ("? [a]\n: 1\n? [a]\n: 2\n", "line 1, column 3|stands twice"),
+    ],
+)
+def test_a_name_that_stands_twice_is_refused(tmp_path: Path, content: str, where: str) -> None:
+    """Neither value would be the one that was meant."""
+    (error,) = errors(written(tmp_path, content))
+    assert re.search(where, error)
