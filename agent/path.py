@@ -240,6 +240,8 @@ def judge(
         signs = (*_signs(segments), back.sign)
         return _proof(endpoint, wanted_bytes, segments, signs, Reason.PATH_UNPROVEN)
     passes = size if back.size_bytes is None else min(size, back.size_bytes)
+    stale = _own_limit(passes, echoes, wanted_bytes, segments)
+    reason = _reason(passes, size, wanted_bytes, segments, back)
     return Proof(
         endpoint=endpoint,
         verdict=Verdict.PASSED if passes >= wanted_bytes else Verdict.SMALLER,
@@ -247,8 +249,8 @@ def judge(
         passes_bytes=passes,
         server_mtu_bytes=_server_mtu(segments),
         way_back="unproven" if back.size_bytes is None else "icmp",
-        reason=_reason(passes, size, wanted_bytes, segments, back),
-        signs=(*_signs(segments), back.sign, *_stale(passes, echoes, wanted_bytes, segments)),
+        reason=Reason.ROUTE_BELOW_TARGET if stale else reason,
+        signs=(*_signs(segments), back.sign, *stale),
     )
 
 
@@ -256,10 +258,10 @@ def _reason(passes: int, up: int, wanted: int, segments: Sequence[Segment], back
     """Name what keeps the wanted size from passing; TUNED when nothing does."""
     if passes >= wanted:
         return Reason.TUNED
-    if passes < up:
-        return Reason.PATH_BELOW_TARGET if back.cut else Reason.BLACK_HOLE
     if up < ceiling_bytes(wanted, segments):
         return Reason.BLACK_HOLE
+    if passes < up:
+        return Reason.PATH_BELOW_TARGET if back.cut else Reason.BLACK_HOLE
     servers = [s.server_mtu_bytes for s in segments if s.server_mtu_bytes]
     return Reason.SERVER_BELOW_TARGET if up in servers else Reason.PATH_BELOW_TARGET
 
@@ -335,16 +337,16 @@ def _server_mtu(segments: Sequence[Segment]) -> int | None:
     return max((s.sent_bytes for s in connected), default=None)
 
 
-def _stale(
+def _own_limit(
     passes: int, echoes: Echoes, wanted: int, segments: Sequence[Segment]
 ) -> tuple[str, ...]:
-    """Say when a learned path MTU holds TCP down although the wanted size passes again."""
+    """Say when only the node's own route holds TCP down: an echo of the wanted size came back."""
     echoed = any(e.whole_bytes >= wanted for e in echoes.tried)
-    learned = [s.own_mtu_bytes for s in segments if 0 < s.own_mtu_bytes < wanted]
-    if not echoed or not learned or passes >= wanted:
+    own = min((s.own_mtu_bytes for s in segments if s.own_mtu_bytes), default=wanted)
+    if not echoed or passes != own or own >= wanted:
         return ()
-    remembers = f"the route remembers a path MTU of {min(learned)}"
-    return (f"{remembers} although {wanted} bytes pass now: run `ip route flush cache`",)
+    holds = f"the node's own route holds packets to {own} although {wanted} bytes pass"
+    return (f"{holds}: learned (run `ip route flush cache`) or set (see `ip route get`)",)
 
 
 def _signs(segments: Sequence[Segment]) -> tuple[str, ...]:

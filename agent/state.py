@@ -200,6 +200,7 @@ class Reason(StrEnum):
     PATH_UNPROVEN = "PathUnproven"
     PATH_BELOW_TARGET = "PathBelowTarget"
     SERVER_BELOW_TARGET = "ServerBelowTarget"
+    ROUTE_BELOW_TARGET = "RouteBelowTarget"
     BLACK_HOLE = "BlackHole"
     LINK_NOT_ELIGIBLE = "LinkNotEligible"
     LINK_VANISHED = "LinkVanished"

@@ -75,6 +75,11 @@ def proof_finding(proof: Proof, link_mtu_bytes: int, first_bytes: int) -> Findin
     if proof.reason is Reason.SERVER_BELOW_TARGET:
         message = f"{where} announces MTU {proof.server_mtu_bytes}, the link has {link_mtu_bytes}"
         return _path(proof, Severity.DEGRADED, proof.reason, f"{message}; raise the server's MTU")
+    if proof.reason is Reason.ROUTE_BELOW_TARGET:
+        message = f"{link_mtu_bytes} bytes pass to {where}, but this node's own route holds TCP to "
+        message += f"{proof.passes_bytes}: learned, which ends within ten minutes or by `ip route "
+        message += "flush cache`, or set, as `ip route get` shows"
+        return _path(proof, Severity.DEGRADED, proof.reason, message)
     if proof.reason is Reason.PATH_BELOW_TARGET:
         message = f"the path to {where} passes {proof.passes_bytes} bytes of {link_mtu_bytes}"
         return _path(proof, Severity.DEGRADED, proof.reason, message)
@@ -184,10 +189,15 @@ def settle_pending(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def smallest_passing(proofs: Iterable[Proof]) -> Mapping[str, int]:
-    """Return, by endpoint address, the size that passes where the path passes less than asked."""
+    """
+    Return, by endpoint address, the size that passes where the path passes less than asked.
+
+    Where only an end of the path, the server or this node's own route, keeps packets smaller, all
+    is safe as it is, and a smaller link would outlast the limit.
+    """
+    at_an_end = (Reason.SERVER_BELOW_TARGET, Reason.ROUTE_BELOW_TARGET)
     return {
         proof.endpoint.address: proof.passes_bytes or 0
         for proof in proofs
-        if proof.verdict in (Verdict.SMALLER, Verdict.BLACK_HOLE)
-        and proof.reason is not Reason.SERVER_BELOW_TARGET
+        if proof.verdict in (Verdict.SMALLER, Verdict.BLACK_HOLE) and proof.reason not in at_an_end
     }

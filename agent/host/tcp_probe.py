@@ -130,8 +130,8 @@ def _always_probes() -> bool:
     """Return whether this namespace starts every connection at tcp_base_mss."""
     try:
         with open(_MTU_PROBING, encoding="ascii") as setting:
-            return setting.read().strip() == "2"
-    except OSError:
+            return int(setting.read()) > 1  # as tcp_mtup_init, net/ipv4/tcp_output.c, has it
+    except (OSError, ValueError):
         return False
 
 

@@ -212,7 +212,7 @@ def test_icmp_that_promises_too_much_is_searched_below() -> None:
 def test_learned_path_mtu_that_no_longer_holds_is_told() -> None:
     """TCP obeys what the route remembers for ten minutes; an echo shows that it is stale."""
     proof = judge(endpoint(), 9000, [acked(1500, own=1500)], BOTH_WAYS)
-    assert (proof.passes_bytes, proof.reason) == (1500, Reason.PATH_BELOW_TARGET)
+    assert (proof.passes_bytes, proof.reason) == (1500, Reason.ROUTE_BELOW_TARGET)
     assert "ip route flush cache" in proof.signs[-1]
 
 

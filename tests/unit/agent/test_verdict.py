@@ -80,6 +80,12 @@ def test_the_worst_finding_decides(severities: tuple[Severity, ...], outcome: Ou
             Reason.PATH_BELOW_TARGET,
             "passes 4000 bytes of 9000",
         ),
+        (
+            replace(SMALL, reason=Reason.ROUTE_BELOW_TARGET),
+            Severity.DEGRADED,
+            Reason.ROUTE_BELOW_TARGET,
+            "9000 bytes pass",
+        ),
         (SMALL, Severity.FAILED, Reason.BLACK_HOLE, "(4000 pass)"),
         (HOLE, Severity.FAILED, Reason.BLACK_HOLE, "(no size passes)"),
     ],
@@ -183,6 +189,7 @@ def test_what_stays_unknown_becomes_degraded() -> None:
 
 def test_only_paths_that_pass_less_lower_a_link() -> None:
     """A small server is safe by its MSS, a silent one says nothing."""
-    assert smallest_passing((GOOD, SERVER, SILENT)) == {}
+    own = replace(SMALL, reason=Reason.ROUTE_BELOW_TARGET)
+    assert smallest_passing((GOOD, SERVER, SILENT, own)) == {}
     assert smallest_passing((SMALL,)) == {"10.1.0.10": 4000}
     assert smallest_passing((HOLE,)) == {"10.1.0.10": 0}
