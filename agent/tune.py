@@ -133,10 +133,10 @@ class Tuner:
         return replace(scene, desired=replace(scene.desired, ceilings=ceilings))
 
     def _converge(self, scene: Scene) -> tuple[Scene, tuple[Change, ...], tuple[Finding, ...]]:
-        """Write what is planned; a link that refuses its size makes for a new plan."""
+        """Write what is planned; a refused size, or one reached all the same, makes a new plan."""
         applied: list[Change] = []
         failures: list[Finding] = []
-        refusing: set[LinkName] = set()
+        refusing: set[str] = set()
         while changes := scene.plan.changes:
             try:
                 self._survey.record(scene.state, changes)
@@ -147,9 +147,10 @@ class Tuner:
             if ceiling:
                 self._survey.ceilings[ceiling.link] = ceiling
             scene = self._survey.again(scene)
-            if ceiling is None or ceiling.link in refusing:
+            again = {ceiling.link} if ceiling else _overtaken(failures, scene)
+            if again <= refusing:
                 break
-            refusing.add(ceiling.link)
+            refusing |= again
         return scene, tuple(applied), _still_wanted(failures, scene)
 
     def _write(
@@ -311,6 +312,13 @@ class Tuner:
         notes = journal_findings(journal.path, self._survey.damage)
         ceilings = self._survey.ceilings.values()
         return build(scene, ceilings, (*failures, *notes), proofs, applied)
+
+
+def _overtaken(failures: Sequence[Finding], scene: Scene) -> set[str]:
+    """Return refused targets that have their value all the same: a bridge follows its ports."""
+    wanted = {change.target for change in scene.plan.changes}
+    gone = Reason.LINK_VANISHED  # its routes went elsewhere, which is the next pass's
+    return {item.target for item in failures if item.reason is not gone} - wanted
 
 
 def _still_wanted(failures: Sequence[Finding], scene: Scene) -> tuple[Finding, ...]:
