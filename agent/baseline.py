@@ -5,10 +5,12 @@ Only what answered before is asked of after, as nmstate does: a gateway that dro
 nothing either way.
 """
 
+from ipaddress import ip_address
+
 from agent.links import stack
 from agent.ports import Contact
 from agent.scene import Scene, Tools
-from agent.state import LinkMtuChange, LinkName
+from agent.state import Address, LinkMtuChange, LinkName
 
 
 def layer_names(scene: Scene, name: LinkName) -> set[LinkName]:
@@ -47,7 +49,7 @@ def lost(tools: Tools, scene: Scene, name: LinkName, before: tuple[Contact, ...]
 def _reach(tools: Tools, scene: Scene, name: LinkName) -> tuple[Contact, ...]:
     layers = layer_names(scene, name)
     gateways = [
-        route.gateway
+        _scoped(route.gateway, link.name)
         for route in scene.state.default_routes
         if (link := scene.state.link(route.link_index)) and link.name in layers
         if route.gateway
@@ -59,3 +61,9 @@ def _reach(tools: Tools, scene: Scene, name: LinkName) -> tuple[Contact, ...]:
         if gateways or (carrier and carrier.name in layers):
             contacts.append(tools.prober.reach_server(*api))
     return tuple(contacts)
+
+
+def _scoped(gateway: Address, link: LinkName) -> Address:
+    """Return where to reach a gateway; a link-local one only with its zone (RFC 4007)."""
+    # routers announce themselves by that (RFC 4861, 4.2), so most IPv6 gateways are
+    return Address(f"{gateway}%{link}") if ip_address(gateway).is_link_local else gateway

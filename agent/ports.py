@@ -72,7 +72,7 @@ class Prober(Protocol):
         ...
 
     def reach_gateway(self, gateway: Address) -> Contact:
-        """Ask the gateway for one small echo at the size that always worked."""
+        """Ask the gateway (``fe80::1%eth0`` where link-local) for one small echo."""
         ...
 
     def reach_server(self, host: Address, port: int) -> Contact:

@@ -294,7 +294,9 @@ class FakeProber:
     def reach_gateway(self, gateway: Address) -> Contact:
         """Say whether the gateway answers at its link's MTU."""
         self.sent.append(f"gateway {gateway}")
-        routes = [route for route in self.host.default_routes if route.gateway == gateway]
+        address, _, zone = gateway.partition("%")
+        assert bool(zone) == ip_address(address).is_link_local, "a zone is for link-local addresses"
+        routes = [route for route in self.host.default_routes if route.gateway == address]
         mtu = max(self.host.links[route.link_index].mtu_bytes for route in routes)
         return self._reached(f"gateway {gateway}", gateway, mtu)
 

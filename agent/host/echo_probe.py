@@ -81,7 +81,7 @@ class Ping:
         padding = echo_payload_bytes(size_bytes, self._address) - _COOKIE_BYTES
         packet = _HEADER.pack(kind, 0, 0, 0, sequence) + self._cookie + bytes(max(padding, 0))
         try:
-            self._sock.sendto(packet, (self._address, 0))
+            self._sock.sendto(packet, _destination(self._address, 0))
         except OSError as error:
             # larger than our own MTU, no route, our own firewall: all mean that it did not pass
             if error.errno in (errno.EBADF, errno.EFAULT, errno.EINVAL):
@@ -168,8 +168,18 @@ def _open_ping(is_v6: bool) -> socket.socket:  # noqa: FBT001 - one private call
         raise PingRefusedError(message) from error
 
 
+def _destination(address: Address, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+    """Return the socket address; a zone goes in by number. Raises OSError where it is gone."""
+    host, _, zone = address.partition("%")
+    return (host, port, 0, socket.if_nametoindex(zone)) if zone else (host, port)
+
+
 def echo_small(address: Address, seconds: float) -> bool:
-    """Return whether a small echo is answered; sent three times; raises PingRefusedError."""
+    """
+    Return whether a small echo is answered; sent three times; raises PingRefusedError.
+
+    A link-local address has its link as zone: ``fe80::1%eth0`` (RFC 4007).
+    """
     with Ping(address) as ping:
         for _ in range(3):
             ping.send(SMALL_ECHO_BYTES)
@@ -188,7 +198,7 @@ def closed_port_answers(address: Address, seconds: float) -> bool:
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.settimeout(seconds / 2)
         try:
-            sock.connect((address, _CLOSED_UDP_PORT))
+            sock.connect(_destination(address, _CLOSED_UDP_PORT))
             for _ in range(2):
                 try:
                     sock.send(bytes(_COOKIE_BYTES))

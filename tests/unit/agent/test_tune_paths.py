@@ -264,6 +264,13 @@ def test_a_single_link_keeps_its_gateway_and_api_server(single: Node) -> None:
     assert single.prober.sent.count(f"gateway {GATEWAY}") == 2
 
 
+def test_a_link_local_gateway_is_asked_on_its_link(single: Node) -> None:
+    """An IPv6 router's usual address means nothing without its link."""
+    single.host.default("fe80::1", "eth0")
+    assert single.tuner().tune().outcome is Outcome.TUNED
+    assert single.prober.sent.count("gateway fe80::1%eth0") == 2
+
+
 @pytest.mark.parametrize("peer", [GATEWAY, API_SERVER[0]])
 def test_a_lost_baseline_is_rolled_back(single: Node, peer: str) -> None:
     """A gateway or API server that goes silent gets the first MTU back, for ever."""
