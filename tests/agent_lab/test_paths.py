@@ -9,7 +9,7 @@ import pytest
 from tests.agent_lab.node_commands import AgentNode
 from tests.agent_lab.on_node import answer, on_node, reasons, servers
 from tests.lab.lab import Lab
-from tests.lab.world import NFS2_ADDRESS, NFS_ADDRESS, NFS_ADDRESS_IPV6
+from tests.lab.world import GATEWAY, NFS2_ADDRESS, NFS_ADDRESS, NFS_ADDRESS_IPV6
 
 pytestmark = pytest.mark.lab
 STORAGE = servers(NFS_ADDRESS)
@@ -27,6 +27,17 @@ def solo(nfs_world: Lab, tmp_path: Path) -> Iterator[AgentNode]:
     """Give the node whose only link is also its default route."""
     with on_node(nfs_world, "solo-0", tmp_path) as made:
         yield made
+
+
+def lose_gateway_once_raised(lab: Lab, protocol: str, match: str) -> None:
+    """Answer the echo before the raise, lose the three after it, answer the next."""
+    rules = (
+        "add table inet fault\n"
+        "add chain inet fault input { type filter hook input priority 0; }\n"
+        f"add rule inet fault input {match} {protocol} type echo-request "
+        "numgen inc mod 5 vmap { 1 : drop, 2 : drop, 3 : drop }\n"
+    )
+    lab.world.router.near.run(["nft", "-f", "-"], input_text=rules)
 
 
 @pytest.mark.parametrize("passes", [1500, 4000])
@@ -142,14 +153,7 @@ def test_a_single_link_is_rolled_back_when_the_gateway_is_lost(
     nfs_world: Lab, solo: AgentNode
 ) -> None:
     """A gateway that goes silent with the raise: the first MTU comes back, and it is said."""
-    rules = (
-        "add table inet fault\n"
-        "add chain inet fault input { type filter hook input priority 0; }\n"
-        # the echo before the raise passes, the three after it are lost, the next one passes
-        "add rule inet fault input ip daddr 10.60.0.1 icmp type echo-request "
-        "numgen inc mod 5 vmap { 1 : drop, 2 : drop, 3 : drop }\n"
-    )
-    nfs_world.world.router.near.run(["nft", "-f", "-"], input_text=rules)
+    lose_gateway_once_raised(nfs_world, "icmp", f"ip daddr {GATEWAY}")
     report = answer(solo, "apply", *STORAGE, exit_code=1)
     assert (report["outcome"], reasons(report)) == ("degraded", {"BaselineLost"})
     assert [change["after"] for change in report["applied"] if "eth0" in change["target"]] == [
@@ -165,3 +169,38 @@ def test_a_two_way_fault_on_a_single_link_falls_back(nfs_world: Lab, solo: Agent
     report = answer(solo, "apply", *STORAGE, exit_code=1)
     assert (report["outcome"], report["links"]) == ("degraded", {"eth0": 1500})
     assert reasons(report) == {"BlackHole"}
+
+
+def test_a_lost_link_local_gateway_is_rolled_back(nfs_world: Lab, solo: AgentNode) -> None:
+    """Routers announce themselves by link-local addresses, which mean nothing without the link."""
+    near = nfs_world.world.router.near
+    near.run(["ip", "address", "add", "fe80::1/64", "dev", "mgmt", "nodad"])
+    via = ["ip", "-6", "route", "replace", "default", "via"]
+    solo.namespace.run([*via, "fe80::1", "dev", "eth0"])
+    storage = servers(f"[{NFS_ADDRESS_IPV6}]")
+    try:
+        assert answer(solo, "apply", *storage, exit_code=0)["links"] == {"eth0": 9000}
+        assert solo.revert() == 0
+        lose_gateway_once_raised(nfs_world, "icmpv6", "ip6 daddr fe80::1")
+        report = answer(solo, "apply", *storage, exit_code=1)
+    finally:
+        solo.namespace.run([*via, "fd60::1"])
+        near.run(["ip", "address", "del", "fe80::1/64", "dev", "mgmt"])
+    assert (report["outcome"], reasons(report)) == ("degraded", {"BaselineLost"})
+    assert "fe80::1%eth0" in " ".join(item["message"] for item in report["findings"])
+    assert solo.values()["eth0"] == "1500"
+
+
+def test_a_switch_that_loses_large_frames_is_found(nfs_world: Lab, solo: AgentNode) -> None:
+    """The first hop itself: small echoes to the gateway pass, so only the path's proof shows it."""
+    rules = (
+        "add table bridge fault\n"
+        "add chain bridge fault input { type filter hook input priority 0; }\n"
+        "add rule bridge fault input ip length > 1500 drop\n"
+    )
+    nfs_world.world.router.near.run(["nft", "-f", "-"], input_text=rules)
+    report = answer(solo, "apply", *STORAGE, exit_code=1)
+    assert (report["outcome"], report["links"]) == ("degraded", {"eth0": 1500})
+    assert reasons(report) == {"BlackHole"}
+    nfs_world.world.router.clear()
+    assert answer(solo, "apply", *STORAGE, exit_code=0)["links"] == {"eth0": 9000}
