@@ -10,6 +10,7 @@ import pytest
 
 from agent.host.linux import LinuxHost
 from agent.host.paths import HostPaths
+from agent.host.rtnetlink import RouteNetlink
 from agent.ports import HostError
 from agent.state import Link, LinkMtuChange, LinkName, SysctlChange, SysctlKey
 from tests.netns.inside import RMEM_MAX, TCP_RMEM, Namespace, named
@@ -46,6 +47,37 @@ def test_above_the_maximum_the_kernel_says_so(here: Namespace, host: LinuxHost) 
     error = refuse(host, mtu_change(named(host.observe([]), "eth0"), 70000))
     assert (error.errno, error.detail) == (errno.EINVAL, "mtu greater than device maximum")
     assert named(host.observe([]), "eth0").mtu_bytes == 1500
+
+
+def overwrite(here: Namespace, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Have another program set eth0 back to 1500 right after each of our first writes."""
+    set_mtu, left = RouteNetlink.set_mtu, [times]
+
+    def overwritten(netlink: RouteNetlink, index: int, mtu_bytes: int) -> None:
+        set_mtu(netlink, index, mtu_bytes)
+        if left[0]:
+            left[0] -= 1
+            here.ip("link set eth0 mtu 1500")
+
+    monkeypatch.setattr(RouteNetlink, "set_mtu", overwritten)
+
+
+def test_a_rival_between_write_and_reading_back_is_no_refusal(
+    here: Namespace, host: LinuxHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel took the value: it is written once more, and stands."""
+    overwrite(here, monkeypatch, times=2)
+    host.apply(mtu_change(named(host.observe([]), "eth0"), 9000))
+    assert named(host.observe([]), "eth0").mtu_bytes == 9000
+
+
+def test_an_mtu_that_never_stands_is_a_refusal(
+    here: Namespace, host: LinuxHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a driver that takes less than it was told."""
+    overwrite(here, monkeypatch, times=100)
+    error = refuse(host, mtu_change(named(host.observe([]), "eth0"), 9000))
+    assert (error.errno, error.detail) == (errno.EINVAL, "set 9000 and it is now 1500")
 
 
 @pytest.mark.parametrize(("kind", "code"), [("macvlan", errno.EINVAL), ("vlan", errno.ERANGE)])
