@@ -4,28 +4,19 @@
 How the Node and its gate come into it is tests/e2e's.
 """
 
-import json
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.agent_lab.node_commands import AGENT, AgentNode
-from tests.lab import pki
+from tests.agent_lab.running import STORAGE, Watched, await_, watching
 from tests.lab.lab import Lab
 from tests.lab.link_events import LinkEvents
-from tests.lab.process import LabProcess
-from tests.lab.router import Router
 
 pytestmark = pytest.mark.lab
-STORAGE = "10.71.0.2"
 NARROW_BYTES = 4000
-WAIT_SECONDS = 20.0
-POLL_SECONDS = 0.02
 TUNED = "4096 131072 16777216"
 COMPETITOR = "while :; do ip link set eth1 mtu 1500; sleep 0.02; done"
 JUMPING_CLOCK = """\
@@ -39,95 +30,11 @@ time.time_ns = lambda: _real_ns() + next(_jumps) * 10**9
 """
 
 
-@dataclass(slots=True)
-class Agent:
-    """One process of ``run`` and what it logged."""
-
-    process: LabProcess
-
-    def lines(self) -> list[dict[str, object]]:
-        """Return the whole lines that it logged so far."""
-        whole = self.process.log_text().rpartition("\n")[0]
-        return [json.loads(line) for line in whole.splitlines()]
-
-    def said(self, message: str, **fields: object) -> list[dict[str, object]]:
-        """Return the lines with this message and these fields."""
-        lines = [line for line in self.lines() if line["message"] == message]
-        return [line for line in lines if fields.items() <= line.items()]
-
-    def await_line(self, message: str, **fields: object) -> dict[str, object]:
-        """Wait for a line; return the last such one."""
-        await_(lambda: bool(self.said(message, **fields)), self.process.log_text)
-        return self.said(message, **fields)[-1]
-
-    def end(self) -> int:
-        """Send SIGTERM; return the exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(WAIT_SECONDS)
-
-
-@dataclass(slots=True)
-class Watched:
-    """A node on which agents run."""
-
-    node: AgentNode
-    router: Router
-    count: int = 0
-    agents: list[Agent] = field(default_factory=list)
-
-    def run(self, variables: Mapping[str, str] | None = None, *, tuned: bool = True) -> Agent:
-        """Start an agent; wait until it says that the node is tuned, where that is expected."""
-        self.count += 1
-        process = self.node.spawn(
-            f"agent-{self.node.folder.name}-{self.count}",
-            [AGENT, "run", "--endpoint", STORAGE],
-            {**self.credentials(), **(variables or {})},
-        )
-        agent = Agent(process)
-        self.agents.append(agent)
-        if tuned:
-            agent.await_line("Judged the node", outcome="tuned")
-        return agent
-
-    def credentials(self) -> dict[str, str]:
-        """Return what run needs, for an API server that nobody answers for."""
-        folder = self.node.folder
-        (folder / "token").write_text("a-token")
-        authority = folder / "authority"
-        if not authority.exists():
-            authority.mkdir()
-            pki.Authority.create(authority)
-        return {
-            "TUNEGATE_NODE_NAME": "gpu-0",
-            "TUNEGATE_API_SERVER": "https://10.60.0.10:1",
-            "TUNEGATE_TOKEN_FILE": str(folder / "token"),
-            "TUNEGATE_CA_FILE": str(authority / "ca.crt"),
-        }
-
-    def await_value(self, name: str, value: str) -> None:
-        """Wait until a link has this MTU or a sysctl this value."""
-        await_(lambda: self.node.values()[name] == value, lambda: f"{self.node.values()}")
-
-
-def await_(is_so: Callable[[], bool], tell: Callable[[], str]) -> None:
-    """Wait until it is so; raises AssertionError with what is told then."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, tell()
-        time.sleep(POLL_SECONDS)
-
-
 @pytest.fixture
 def watched(nfs_world: Lab, tmp_path: Path) -> Iterator[Watched]:
-    """Give the node with its first values; agents end and all is set back after the test."""
-    world = nfs_world.world
-    made = Watched(AgentNode(world.gpu, tmp_path), world.router)
-    yield made
-    for agent in made.agents:
-        if agent.process.poll() is None:
-            agent.process.kill()
-    world.restore()
-    made.node.restore()
+    """Give the GPU node to watch."""
+    with watching(nfs_world, tmp_path) as made:
+        yield made
 
 
 def test_it_tunes_without_the_api_server_and_its_end_changes_nothing(watched: Watched) -> None:
