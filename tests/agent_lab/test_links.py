@@ -146,8 +146,8 @@ def test_a_stacked_link_grows_after_its_parent(nfs_world: Lab, node: AgentNode, 
             node.namespace.run(route)
 
 
-def test_a_hidden_parent_refuses_and_is_not_asked_again(nfs_world: Lab, node: AgentNode) -> None:
-    """A macvlan whose parent is elsewhere: EINVAL, degraded, remembered over a restart."""
+def test_a_hidden_parent_refuses(nfs_world: Lab, node: AgentNode) -> None:
+    """A macvlan whose parent is elsewhere: EINVAL, which is said; the MTU stays."""
     near = nfs_world.world.router.near
     with added(node, "up0"):
         near.run(
