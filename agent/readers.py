@@ -5,7 +5,7 @@ The message follows the field's name, so it begins with what is expected.
 """
 
 from collections.abc import Callable
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 from agent.state import SysctlKey
@@ -14,6 +14,7 @@ from common.record import replace
 
 NFS_PORT = 2049
 MAX_PORT = 65535
+_BROADCAST = IPv4Address("255.255.255.255")
 MAX_KEY_LENGTH = 63
 MAX_SYSCTL_VALUE = 2**31 - 1
 
@@ -132,19 +133,28 @@ def endpoint(item: str) -> tuple[str, int]:
 
 def _host(host: str, item: str) -> str:
     if ":" in host:
-        try:
-            return str(ip_address(host))
-        except ValueError as error:
-            raise ValueError(f"{item!r} is not an IPv6 address") from error
+        return _server_address(host, item, "an IPv6 address")
     labels = host.rstrip(".").split(".")
     if not all(_is_label(label) for label in labels):
         raise ValueError(f"{item!r} is not a host name or an address")
     if labels[-1].isdigit():
-        try:
-            return str(ip_address(host))
-        except ValueError as error:
-            raise ValueError(f"{item!r} is not an IPv4 address") from error
+        return _server_address(host, item, "an IPv4 address")
     return host
+
+
+def _server_address(host: str, item: str, expected: str) -> str:
+    """Return the canonical form of an address that a server can have."""
+    try:
+        address = ip_address(host)
+    except ValueError as error:
+        raise ValueError(f"{item!r} is not {expected}") from error
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address  # ::ffff:10.0.0.1 is on the wire as IPv4
+    if address.is_unspecified or address.is_multicast or address == _BROADCAST:
+        raise ValueError(f"{item!r} is not the address of one server")
+    if isinstance(address, IPv6Address) and address.is_link_local:
+        raise ValueError(f"{item!r} is link-local, which names no route: give another address")
+    return str(address)
 
 
 def _is_label(label: str) -> bool:

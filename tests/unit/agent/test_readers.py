@@ -96,6 +96,8 @@ def test_what_is_a_value_is_read(read: Callable[[Any], Any], raw: object, value:
         ("FD00::0:1", ("fd00::1", 2049)),
         ("[fd00::1]", ("fd00::1", 2049)),
         ("[fd00::1]:65535", ("fd00::1", 65535)),
+        ("[::ffff:10.0.0.1]:1", ("10.0.0.1", 1)),
+        ("169.254.0.9", ("169.254.0.9", 2049)),
     ],
 )
 def test_endpoints_are_names_or_addresses(item: str, pair: tuple[str, int]) -> None:
@@ -124,6 +126,14 @@ def test_endpoints_are_names_or_addresses(item: str, pair: tuple[str, int]) -> N
         "nfs export",
         f"{LABEL}a",
         "nœud",
+        "0.0.0.0",
+        "224.0.0.1",
+        "255.255.255.255",
+        "[::]",
+        "[::ffff:0.0.0.0]",
+        "[ff02::1]:2049",
+        "fe80::1%eth1",
+        "[fe80::1]",
     ],
 )
 def test_what_is_not_an_endpoint_is_named(item: str) -> None:
