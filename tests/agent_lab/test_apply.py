@@ -149,3 +149,20 @@ def test_storage_on_the_node_itself_needs_no_link(node: AgentNode) -> None:
     report = answer(node, "apply", *servers("10.70.0.20"), exit_code=0)
     assert report["links"] == {}
     assert node.values()["eth1"] == "1500"
+
+
+def test_an_ipv4_address_in_ipv6_clothes_is_ipv4(node: AgentNode) -> None:
+    """Its packets are IPv4, so are route and proof."""
+    report = answer(node, "apply", *servers(f"[::ffff:{NFS_ADDRESS}]"), exit_code=0)
+    assert report["links"] == {"eth1": 9000}
+    assert report["proofs"][0]["address"] == NFS_ADDRESS
+
+
+def test_addresses_of_nobody_are_refused_together(node: AgentNode) -> None:
+    """No server has them: all are named, nothing is touched."""
+    nobody = ("0.0.0.0", "[::]", "224.0.0.1", "[fe80::5%eth1]")
+    done = node.agent("apply", *servers(*nobody))
+    assert done.returncode == 2
+    assert all(address in done.stderr for address in nobody)
+    assert node.values() == node.first
+    assert not node.journal.exists()

@@ -77,6 +77,17 @@ def test_a_name_with_two_addresses_raises_both_links(nfs_world: Lab, node: Agent
         assert node.revert() == 0
 
 
+def test_a_link_that_went_away_does_not_stop_a_revert(nfs_world: Lab, node: AgentNode) -> None:
+    """The others get their first values; what is gone is named once."""
+    with second_storage_link(nfs_world, node):
+        answer(node, "apply", *servers(NFS_ADDRESS, NFS2_ADDRESS), exit_code=0)
+    done = answer(node, "revert", exit_code=0)
+    left = {item["target"]: item["why"] for item in done["leftAlone"]}
+    assert left["link/eth2/mtu"] == "it is gone"
+    assert node.values() == node.first
+    assert answer(node, "revert", exit_code=0)["leftAlone"] == []
+
+
 @pytest.mark.parametrize("pattern", ["eth1", "eth[1-9]", "10.70.0.0/24", "fd70::/64"])
 def test_a_pattern_names_the_link(node: AgentNode, pattern: str) -> None:
     """By glob or by an address's network; without a server the path stays unproven but raised."""
