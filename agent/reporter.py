@@ -8,6 +8,7 @@ a verdict. The watch begins after the first completed write.
 import threading
 from collections.abc import Callable
 
+from agent.cluster.backoff import Backoff
 from agent.cluster.client import ClusterClient
 from agent.cluster.errors import ClusterError
 from agent.cluster.gate import Published, Publisher, publish
@@ -47,7 +48,9 @@ class Reporter:
         self._publisher = Publisher(client, self._name)
         self._watch = NodeWatch(client, self._name, self._saw, self._problem)
         self._wanted: Wanted | None = None
-        self._problem_told = ""
+        self._problems_told: set[str] = set()
+        self._backoff = Backoff(first_seconds=1.0)
+        self._retry_seconds: float | None = None
         self._news = threading.Event()
         self._stopping = threading.Event()
         self._first_done = threading.Event()
@@ -81,7 +84,7 @@ class Reporter:
     def _run(self) -> None:
         self._read_first()
         while not self._stopping.is_set():
-            self._news.wait()
+            self._news.wait(self._retry_seconds)
             self._news.clear()
             wanted = self._wanted
             if wanted is None or self._stopping.is_set():
@@ -104,9 +107,14 @@ class Reporter:
             self._problem(error)
 
     def _completed(self, done: Published) -> None:
-        if self._problem_told:
-            self._log.info("Reached the API server again", node=self._name)
-            self._problem_told = ""
+        if done.refused:
+            self._retry_seconds = self._backoff.next(done.refused[0])
+        else:
+            self._retry_seconds = None
+            self._backoff.reset()
+            if self._problems_told:
+                self._problems_told = set()
+                self._log.info("Reached the API server again", node=self._name)
         self._on_published(done, self._latest())
         self._first_done.set()
         if not self._is_watching and not self._stopping.is_set():
@@ -119,8 +127,8 @@ class Reporter:
 
     def _problem(self, error: ClusterError) -> None:
         text = str(error)
-        if text != self._problem_told:
-            self._problem_told = text
+        if text not in self._problems_told:
+            self._problems_told.add(text)
             self._log.warning("Could not reach or change the Node", node=self._name, err=text)
 
 

@@ -170,9 +170,11 @@ class _Published:
 
     def tell(self, done: Published, wanted: Wanted) -> None:
         """Note the gate, and log it when taints went."""
-        self._status.is_published = True
-        if not wanted.open_gate:
-            self._status.waiting_for = f"{wanted.reason}: {wanted.message}"
+        if done.refused:
+            self._status.waiting_for = str(done.refused[0])
+        else:
+            self._status.is_published = True
+        if not wanted.open_gate or done.view.gate_taints(wanted.taint_keys):
             return
         self._status.is_gate_open = True
         if self._status.gate_opened_seconds is None:

@@ -3,7 +3,8 @@ Make the Node say what the agent found, and open the gate.
 
 Level-triggered: each step compares the Node as last seen with what is wanted and writes the
 difference, in this order: labels, annotation and gate in one patch, then the condition, then the
-events. Whatever a crash or an outage leaves undone is done by a later step.
+events. Whatever a crash or an outage leaves undone is done by a later step; a missing permission
+for one of the three does not keep the other two from being done.
 """
 
 import threading
@@ -12,7 +13,7 @@ from collections.abc import Callable
 
 from agent.cluster.backoff import Backoff
 from agent.cluster.client import ClusterClient
-from agent.cluster.errors import ClusterError, ConflictError
+from agent.cluster.errors import ClusterError, ConflictError, ForbiddenError, StaleError
 from agent.node import NodeView, Wanted
 from agent.node_patch import Operation, condition_patch, condition_status, event_body, node_patch
 from agent.state import Outcome
@@ -27,12 +28,13 @@ class Published:
     What was written since the last completed step.
 
     ``wrote`` holds "node", "status" and "event", once for each request; ``opened`` the keys of
-    the gate taints that were taken away.
+    the gate taints that were taken away; ``refused`` what a permission is missing for.
     """
 
     view: NodeView
     wrote: tuple[str, ...]
     opened: tuple[str, ...]
+    refused: tuple[ForbiddenError, ...] = ()
 
 
 class Publisher:
@@ -54,6 +56,8 @@ class Publisher:
         self._events: list[Operation] = []
         self._wrote: list[str] = []
         self._opened: list[str] = []
+        self._removing: set[str] = set()  # sent, and the answer may have been lost
+        self._unsaid: tuple[str, str, str] | None = None  # a verdict whose event is not yet made
 
     def see(self, view: NodeView | None) -> None:
         """Take in the Node from the watch; None: it is gone. An older one is passed over."""
@@ -71,55 +75,67 @@ class Publisher:
         """
         Write what differs; no request at all when nothing does and the Node was seen.
 
-        Raises ClusterError; the next step reads the Node again.
+        Raises ClusterError, but for missing permissions; the next step reads the Node again.
         """
+        refused: list[ForbiddenError] = []
         try:
             view = self._view or self._client.get_node(self._name)
-            view = self._write_node(view, wanted)
-            view = self._write_status(view, wanted)
-            self._post_events()
+            for write in (self._write_node, self._write_status, self._post_events):
+                try:
+                    view = write(view, wanted)
+                except ForbiddenError as error:
+                    refused.append(error)
         except ClusterError:
             with self._lock:
                 self._view = None
             raise
         self.see(view)
-        done = Published(view, tuple(self._wrote), tuple(self._opened))
+        done = Published(view, tuple(self._wrote), tuple(self._opened), tuple(refused))
         self._wrote, self._opened = [], []
         return done
 
     def _write_node(self, view: NodeView, wanted: Wanted) -> NodeView:
         operations = node_patch(view, wanted, self._clock())
-        if not operations:
-            return view
-        after = self._client.patch_node(self._name, operations)
-        self._wrote.append("node")
-        left = after.gate_taints(wanted.taint_keys) if wanted.open_gate else ()
-        gone = set(view.gate_taints(wanted.taint_keys)) - set(after.gate_taints(wanted.taint_keys))
-        self._opened.extend(sorted(gone))
+        if wanted.open_gate:
+            self._removing.update(view.gate_taints(wanted.taint_keys))
+        if operations:
+            try:
+                view = self._client.patch_node(self._name, operations)
+            except (StaleError, ForbiddenError):
+                self._removing.clear()
+                raise
+            self._wrote.append("node")
+        left = view.gate_taints(wanted.taint_keys) if wanted.open_gate else ()
+        self._opened.extend(sorted(self._removing.difference(left)))
+        self._removing.clear()
         if left:
             message = f"patch nodes {self._name}: still tainted with {', '.join(left)}"
             raise ConflictError(message)
-        return after
+        return view
 
     def _write_status(self, view: NodeView, wanted: Wanted) -> NodeView:
         patch = condition_patch(view, wanted, self._clock())
-        if patch is None:
-            return view
-        after = self._client.patch_status(self._name, patch)
-        self._wrote.append("status")
-        before = (view.condition.status, view.condition.reason) if view.condition else None
-        if wanted.outcome and before != (condition_status(wanted), wanted.reason):
+        verdict = (view.uid, condition_status(wanted), wanted.reason)
+        if patch is not None:
+            old = view.condition
+            if wanted.outcome and (not old or (old.status, old.reason) != verdict[1:]):
+                self._unsaid = verdict
+            view = self._client.patch_status(self._name, patch)
+            self._wrote.append("status")
+        if self._unsaid == verdict:
+            self._unsaid = None
             is_warning = wanted.outcome in (Outcome.DEGRADED, Outcome.FAILED)
             self.announce(wanted.reason, wanted.message, is_warning=is_warning)
-        return after
+        return view
 
-    def _post_events(self) -> None:
+    def _post_events(self, view: NodeView, _wanted: Wanted) -> NodeView:
         while self._events:
             event = self._events[0]
             self._client.create_event(event)
             self._wrote.append("event")
             with self._lock:
                 self._events = [one for one in self._events if one is not event]
+        return view
 
 
 def publish(
@@ -129,7 +145,7 @@ def publish(
     on_problem: Callable[[ClusterError], None],
 ) -> Published | None:
     """
-    Step until all is written, and return what was; None when told to stop.
+    Step until all that is permitted is written, and return what was; None when told to stop.
 
     ``wanted`` is asked before each try, so that a verdict that changes during an outage counts;
     ``wait`` sleeps that many seconds and returns whether to stop (``threading.Event.wait``).
@@ -137,11 +153,15 @@ def publish(
     backoff = Backoff()
     while True:
         try:
-            return publisher.step(wanted())
+            done = publisher.step(wanted())
         except ClusterError as error:
             on_problem(error)
             if wait(backoff.next(error)):
                 return None
+        else:
+            for refusal in done.refused:
+                on_problem(refusal)
+            return done
 
 
 def _is_older(view: NodeView, than: NodeView) -> bool:

@@ -79,6 +79,27 @@ def test_a_storm_of_refusals_is_ridden_out(
     assert done.opened == (names.STARTUP_TAINT,)
 
 
+@pytest.mark.parametrize("refused", [("nodes",), ("nodes/status", "events"), ("events",)])
+def test_a_missing_permission_keeps_the_others_from_nothing(
+    api: FakeApi, client: ClusterClient, refused: tuple[str, ...]
+) -> None:
+    """What is permitted is written, what is not is told, and done once it may be."""
+    rows = ("read", "nodes", "nodes/status", "events")
+    written = [one for one in rows[1:] if one not in refused]
+    sent = rows[:-1] if "nodes/status" in refused else rows  # no new condition, no event
+    api.faults = [Fault(status=403) if one in refused else Fault() for one in sent]
+    publisher = Publisher(client, "n1")
+    done, problems = run(publisher)
+    assert len(done.refused) == len(problems) > 0
+    names_of = {"node": "nodes", "status": "nodes/status", "event": "events"}
+    assert [names_of[one] for one in done.wrote] == [one for one in written if one in sent]
+    assert bool(taints(api)) == ("nodes" in refused)
+    again, _ = run(publisher)
+    assert again.refused == ()
+    assert taints(api) == []
+    assert [event["reason"] for event in api.events] == ["Tuned"]
+
+
 @pytest.mark.parametrize("served", range(1, 5))
 def test_an_outage_between_any_two_requests_is_completed_later(
     api: FakeApi, client: ClusterClient, served: int
