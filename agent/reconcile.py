@@ -6,7 +6,7 @@ The only place where time, events and retries meet. Every decision is a function
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from queue import Empty, SimpleQueue
 
@@ -127,9 +127,11 @@ class Reconciler:
         """Sleep until there is news or something is due; return all the news there is."""
         now = time.monotonic()
         wakes = [self._due.poll, self._due.prove, self._breaker.next_seconds(now) or self._due.poll]
+        asleep_seconds = max(0.0, min(wakes) - now)
+        self.status.alive_seconds = now + asleep_seconds
         heard: set[News] = set()
         try:
-            heard.add(self.news.get(timeout=max(0.0, min(wakes) - now)))
+            heard.add(self.news.get(timeout=asleep_seconds))
             while True:
                 heard.add(self.news.get_nowait())
         except Empty:
@@ -152,40 +154,46 @@ class Reconciler:
         now = time.monotonic()
         done = self.tuner.repair(self._breaker.paused(now), resolve=resolve)
         for change in done.applied:
-            self._tell_repair(change, time.monotonic() - now)
-            self._last_repairs[change.target] = change
-            if self._breaker.repaired(change.target, now):
-                self.log.warning("Left a contested target alone", target=change.target)
+            self._repaired(change, time.monotonic() - now)
         paused = self._breaker.paused(now)
         has_changed = bool(done.applied or done.failures) or paused != self.status.contested
         has_changed = has_changed or signature(done.scene) != self._signature
         self.status.contested = paused
         return has_changed
 
-    def _tell_repair(self, change: Change, seconds: float) -> None:
+    def _repaired(self, change: Change, seconds: float | None = None) -> None:
+        """Count and tell that drift was put right, in so long where that is known."""
         self.status.repaired(change)
         self.status.changed(change, "applied")
-        milliseconds = round(seconds * 1000, 1)
+        took = {} if seconds is None else {"durationMilliseconds": round(seconds * 1000, 1)}
         self.log.info(
             "Repaired drift",
             target=change.target,
             before=change.before,
             after=change.after,
-            durationMilliseconds=milliseconds,
+            **took,
         )
+        within = "".join(f" in {milliseconds} ms" for milliseconds in took.values())
         message = f"{change.target} was {change.before}, put back to {change.after}"
-        self.announce("DriftRepaired", f"{message} in {milliseconds} ms")
+        self.announce("DriftRepaired", message + within)
+        self._last_repairs[change.target] = change
+        if self._breaker.repaired(change.target, time.monotonic()):
+            self.log.warning("Left a contested target alone", target=change.target)
 
     def _pass(self) -> None:
         """Do one whole pass and publish its report, unless it only says "not yet known"."""
-        began = time.monotonic()
+        began, before = time.monotonic(), self.tuner.scene
         report = self.tuner.tune(self._breaker.paused(began))
-        report = with_findings(report, self._contested(began))
+        drifts = drifts_in(report.applied, before)
         for change in report.applied:
+            if change in drifts:
+                self._repaired(change)
+                continue
             self.status.changed(change, "applied")
             self.log.info(
                 "Applied change", target=change.target, before=change.before, after=change.after
             )
+        report = with_findings(report, self._contested(time.monotonic()))
         for finding in report.findings:
             if finding.check in ("apply", "sysctls") and finding.target.startswith(
                 ("link/", "sys")
@@ -267,6 +275,19 @@ class Reconciler:
         value = current_value(target, scene.state) or "absent"
         last = self._last_repairs.get(target)
         return last.before if last and value == last.after else value
+
+
+def drifts_in(applied: Sequence[Change], before: Scene | None) -> tuple[Change, ...]:
+    """Return which changes of a pass gave a target back what it had after the pass ``before``."""
+    if before is None:
+        return ()
+    had = {change.target: current_value(change.target, before.state) for change in applied}
+    drifts = []
+    for change in applied:
+        if had[change.target] == change.after:
+            drifts.append(change)
+        had[change.target] = change.after
+    return tuple(drifts)
 
 
 def holder_hint(target: str, scene: Scene) -> str:

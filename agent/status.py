@@ -28,7 +28,7 @@ class Status:
     Counts and the last report; any thread may add, the metrics read.
 
     ``gate_opened_seconds`` is the time from exec to the first open gate, None before.
-    ``alive_seconds`` is the monotonic time of the loop's last turn.
+    ``alive_seconds`` is the monotonic time of the loop's last turn, or when it means to wake.
     """
 
     report: Report | None = None
