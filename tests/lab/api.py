@@ -13,7 +13,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -93,13 +93,10 @@ class ApiClient:
 
         :raises OSError: nobody answers there.
         """
-        headers = {"Accept": "application/json", "Content-Type": content_type}
-        if self.token is not None:
-            headers["Authorization"] = f"Bearer {self.token}"
         payload = None if body is None else json.dumps(body)
         connection = _NamespaceConnection(self.endpoint, self._tls(), timeout_seconds)
         with contextlib.closing(connection):
-            connection.request(method, path, payload, headers)
+            connection.request(method, path, payload, self._headers(content_type))
             answer = connection.getresponse()
             return answer.status, _decode(answer.read())
 
@@ -158,9 +155,34 @@ class ApiClient:
                 raise TimeoutError(message)
             time.sleep(_POLL_SECONDS)
 
+    @contextlib.contextmanager
+    def watch(
+        self, path: str, name: str, timeout_seconds: float = 30.0
+    ) -> Iterator[Iterator[Object]]:
+        """Open a watch on one object of the collection at `path`; give its states as they come.
+
+        The first is the present one. Reading on raises TimeoutError when nothing comes in time.
+
+        :raises ApiError: the server refused.
+        """
+        connection = _NamespaceConnection(self.endpoint, self._tls(), timeout_seconds)
+        with contextlib.closing(connection):
+            selector = f"?watch=1&fieldSelector=metadata.name%3D{name}"
+            connection.request("GET", path + selector, headers=self._headers(JSON))
+            with connection.getresponse() as answer:
+                if answer.status >= http.client.BAD_REQUEST:
+                    raise ApiError(answer.status, str(_decode(answer.read())))
+                yield (json.loads(line)["object"] for line in answer)
+
     def at(self, host: str) -> "ApiClient":
         """Return the same identity at another address of the server."""
         return replace(self, endpoint=replace(self.endpoint, host=host))
+
+    def _headers(self, content_type: str) -> dict[str, str]:
+        headers = {"Accept": JSON, "Content-Type": content_type}
+        if self.token is not None:
+            headers["Authorization"] = f"Bearer {self.token}"
+        return headers
 
     def _tls(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=str(self.endpoint.ca_file))

@@ -4,73 +4,144 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from tests.lab.lab import missing_programs
 from tests.lab.process import NETNS
+from tests.lab.screen import WIDTH
 
 pytestmark = pytest.mark.api
 
 COMMAND = [sys.executable, "-m", "tests.lab.demo"]
 STORY = (
-    "taint startup-taint.cluster-autoscaler.kubernetes.io/network-not-tuned",
+    "node gpu-0: taint startup-taint.cluster-autoscaler.kubernetes.io/network-not-tuned",
     "pod vllm is Pending",
-    "eth1 MTU: 1500 -> 9000",
-    "full-size packets pass to 10.71.0.2",
-    "labels: tunegate.io/network=tuned tunegate.io/mtu=9000",
+    "untolerated taint",
+    "eth1 MTU 1500 -> 9000",
+    "net.ipv4.tcp_mtu_probing     0 -> 1",
+    "9000 bytes: passed",
+    "a segment of 9000 bytes was acknowledged",
+    "labels     tunegate.io/network=tuned tunegate.io/mtu=9000",
+    "condition  tunegate.io/NetworkTuned=True: eth1 has MTU 9000",
+    "ms after the agent's exec",
     "the scheduler bound pod vllm to gpu-0",
-    "MTU 9000 again after",
-    "the node fell back: eth1 MTU 1500",
-    "labels: tunegate.io/network=degraded tunegate.io/mtu=1500",
-    "tunegate.io/NetworkTuned  BlackHole",
-    "eth1 MTU 9000; labels: tunegate.io/network=tuned tunegate.io/mtu=9000",
-    "Everything is cleaned up",
+    "$ ip link set eth1 mtu 1500",
+    "eth1 MTU 9000 again after",
+    "eth1 MTU 9000 -> 1500",
+    "$ kubectl describe node gpu-0",
+    "tunegate.io/mtu=1500 tunegate.io/network=degraded",
+    "tunegate.io/NetworkTuned  False  BlackHole",
+    "Warning  BlackHole",
+    "the gate stays open",
+    "$ kill -HUP",
+    "eth1 MTU 1500 -> 9000",
+    "labels     tunegate.io/network=tuned tunegate.io/mtu=9000",
+    "everything is cleaned up",
+    "make lab-shell",
 )
 
 
-@pytest.fixture(autouse=True)
-def _able() -> None:
+@dataclass(slots=True)
+class Demo:
+    """A demo that runs in a lab root of its own."""
+
+    process: subprocess.Popen[str]
+    screen: IO[str]
+    root: Path
+    lab_id: str = ""
+
+    def read_until(self, text: str) -> str:
+        """Return what the screen shows up to the line with this text, noting the lab's id."""
+        shown = ""
+        for line in self.screen:
+            shown += line
+            if "network: " in line:
+                (self.lab_id,) = (path.name for path in self.root.iterdir() if path.is_dir())
+            if text and text in line:
+                break
+        return shown
+
+    def left_over(self) -> list[str]:
+        """Return its folders, namespaces and processes that still are."""
+        assert self.lab_id
+        names = [path.name for path in self.root.iterdir() if path.is_dir()]
+        names += [path.name for path in NETNS.glob(f"tg-{self.lab_id}-*")]
+        mark = f"TUNEGATE_LAB_ROOT={self.root}".encode()
+        return names + [pid for pid in _pids() if mark in _environment(pid)]
+
+
+def _pids() -> list[str]:
+    return [path.name for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _environment(pid: str) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+@contextmanager
+def running_demo(tmp_path: Path, **settings: str) -> Iterator[Demo]:
+    """Start the demo with these variables added to the environment."""
     lacking = missing_programs()
     if lacking:
-        pytest.skip(f"a lab needs {', '.join(lacking)}")
-
-
-def left_over(root: Path) -> list[str]:
-    """Return the lab folders and namespaces under a root of its own."""
-    folders = [path.name for path in root.iterdir() if path.is_dir()] if root.exists() else []
-    names = [path.name for path in NETNS.iterdir()] if NETNS.exists() else []
-    return folders + [name for name in names if any(f"-{folder}-" in name for folder in folders)]
+        pytest.skip(f"a lab needs {', '.join(lacking)}: run `make setup` as root")
+    root = tmp_path / "labs"
+    environment = {**os.environ, "TUNEGATE_LAB_ROOT": str(root), **settings}
+    with subprocess.Popen(
+        COMMAND, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as process:
+        assert process.stdout
+        try:
+            yield Demo(process, process.stdout, root)
+        finally:
+            process.terminate()
 
 
 def test_the_story_happens_in_order(tmp_path: Path) -> None:
-    """Each line stands on the screen, in order, and the lab is gone."""
-    environment = {**os.environ, "TUNEGATE_LAB_ROOT": str(tmp_path / "labs")}
-    done = subprocess.run(
-        COMMAND, check=False, capture_output=True, text=True, env=environment, timeout=110
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    rest = done.stdout
+    """Each line stands on the screen, in order and within its width, and the lab is gone."""
+    with running_demo(tmp_path) as demo:
+        shown = demo.read_until("")
+        assert demo.process.wait(10) == 0, shown
+    rest = shown
     for line in STORY:
         before, found, rest = rest.partition(line)
         assert found, f"{line!r} does not follow {before[-300:]!r}"
-    assert "\x1b" not in done.stdout
-    assert left_over(tmp_path / "labs") == []
+    assert "\x1b" not in shown
+    assert max(map(len, shown.splitlines())) <= WIDTH
+    assert demo.left_over() == []
+
+
+def test_a_step_that_did_not_happen_fails_it(tmp_path: Path) -> None:
+    """A node tuned to another MTU than the story's ends it, with the reason and the logs."""
+    with running_demo(tmp_path, TUNEGATE_MTU="4000") as demo:
+        shown = demo.read_until("")
+        assert demo.process.wait(10) == 1, shown
+    assert "this did not happen: eth1 has MTU 9000; it has 4000" in shown
+    assert "kube-apiserver.log:" in shown
+    assert '"target": "link/eth1/mtu"' in shown
+    assert "Traceback" not in shown
+    assert demo.left_over() == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_cleans_up(tmp_path: Path, number: signal.Signals) -> None:
-    """A person who has seen enough leaves no lab behind."""
-    environment = {**os.environ, "TUNEGATE_LAB_ROOT": str(tmp_path / "labs")}
-    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, text=True, env=environment) as demo:
-        assert demo.stdout
-        for line in demo.stdout:
-            if "waits for it" in line:
-                break
-        time.sleep(0.05)
-        demo.send_signal(number)
-        demo.stdout.read()
-        assert demo.wait(60) in (130, 143)
-    assert left_over(tmp_path / "labs") == []
+@pytest.mark.parametrize("moment", ["NFS server nfs2", "Somebody sets the MTU back"])
+def test_ended_in_the_middle_it_cleans_up(
+    tmp_path: Path, number: signal.Signals, moment: str
+) -> None:
+    """A person who has seen enough, and presses the keys again and again, leaves no lab behind."""
+    with running_demo(tmp_path) as demo:
+        demo.read_until(moment)
+        for _ in range(3):
+            demo.process.send_signal(number)
+        shown = demo.read_until("")
+        assert demo.process.wait(10) == 128 + number
+    assert f"ended by {number.name}; the lab is gone" in shown
+    assert demo.left_over() == []
