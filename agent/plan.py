@@ -4,7 +4,7 @@ From what is wanted and what is there to the list of writes, in order. Pure.
 Verifying is planning again and finding the plan empty; reverting is a plan made from the journal.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from agent.links import (
     SETS_MEMBERS,
@@ -188,6 +188,11 @@ def _link_changes(
         for name, mtu in wanted.items()
         if (link := state.named(name)) and link.mtu_bytes != mtu
     ]
+    return _in_order(changes)
+
+
+def _in_order(changes: Sequence[LinkMtuChange]) -> tuple[LinkMtuChange, ...]:
+    """Return changes given lowest link first: uppers shrink before lowers, lowers grow first."""
     grow = [change for change in changes if change.after_bytes > change.before_bytes]
     shrink = [change for change in changes if change.after_bytes < change.before_bytes]
     return (*reversed(shrink), *grow)
@@ -313,9 +318,7 @@ def _revert_links(wanted: Mapping[LinkName, int], state: HostState) -> tuple[Lin
         LinkMtuChange(link.name, link.index, link.mtu_bytes, wanted[link.name], "first value")
         for link in ranked
     ]
-    grow = [change for change in changes if change.after_bytes > change.before_bytes]
-    shrink = [change for change in changes if change.after_bytes < change.before_bytes]
-    return (*reversed(shrink), *grow)
+    return _in_order(changes)
 
 
 def _link_name(target: str) -> LinkName:
