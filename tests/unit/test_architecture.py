@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("agent", "common", "cli", "webhook", "tests")
-PURE = ("state", "plan", "links", "sysctls", "verdict", "report", "node", "path")
+PURE = ("state", "plan", "links", "sysctls", "verdict", "report", "node", "path", "clouds")
 IMPURE_MODULES = {"os", "socket", "subprocess", "agent.host", "agent.cluster"}
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
