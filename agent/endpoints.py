@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
+from agent.nfs import NfsMount
 from agent.ports import Resolution, Resolver
 from agent.readers import endpoint
-from agent.state import Address, Endpoint, Finding, NfsMount, Reason, Severity
+from agent.state import Address, Endpoint, Finding, Reason, Severity
 from common.record import dataclass
 
 MAX_FILE_BYTES = 1 << 20

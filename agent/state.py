@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NewType
 
+from agent.nfs import NfsMount
 from common.record import dataclass, field
 
 LinkName = NewType("LinkName", str)
@@ -70,18 +71,6 @@ class Sysctl:
 
     value: str
     is_writable: bool
-
-
-@dataclass(frozen=True, slots=True)
-class NfsMount:
-    """One NFS superblock seen in mountinfo (bind mounts of it are folded into the first)."""
-
-    mount_point: str
-    source: str
-    version: str
-    server: Address  # addr= of the mount; "" when the kernel did not print one
-    port: int
-    is_soft: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from errno import EACCES, EINVAL, ENODEV, EPERM, ERANGE
 from ipaddress import ip_address
 
+from agent.nfs import NfsMount, NfsPoint, nfs_mount
 from agent.ports import Contact, HostError, Resolution
 from agent.state import (
     ARPHRD_ETHER,
@@ -21,7 +22,6 @@ from agent.state import (
     Link,
     LinkMtuChange,
     LinkName,
-    NfsMount,
     Proof,
     Reason,
     Route,
@@ -341,3 +341,17 @@ class FakeResolver:
 def no_permission(target: str) -> HostError:
     """Return what the kernel says to a process without the capability."""
     return HostError(target, EPERM, "Operation not permitted")
+
+
+def mounted(
+    path: str = "/mnt/models",
+    source: str = "10.1.0.10:/models",
+    options: str = "vers=4.2,rsize=1048576,wsize=1048576,hard,proto=tcp,nconnect=8,sec=sys",
+    device: str = "0:50",
+) -> NfsMount:
+    """Return a mount as mountinfo would show it; the source's host is its addr= when one is one."""
+    host = source.rpartition(":/")[0].strip("[]")
+    address = "" if any(char.isalpha() for char in host) and ":" not in host else f",addr={host}"
+    fstype = "nfs" if "vers=3" in options.split(",") else "nfs4"
+    point = NfsPoint(100, path, source, is_read_only="ro" in options.split(","))
+    return nfs_mount(device, (point,), fstype, options + address)

@@ -10,7 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("agent", "common", "cli", "webhook", "tests")
-PURE = ("state", "plan", "links", "sysctls", "verdict", "report", "node", "path", "clouds")
+PURE = (
+    *("state", "plan", "links", "sysctls", "verdict", "report", "node", "path"),
+    *("clouds", "nfs"),
+)
 IMPURE_MODULES = {"os", "socket", "subprocess", "agent.host", "agent.cluster"}
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60

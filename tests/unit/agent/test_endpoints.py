@@ -12,8 +12,8 @@ from agent.endpoints import (
     parse_file,
     read_file,
 )
-from agent.state import Address, Endpoint, NfsMount, Reason, Severity
-from tests.fakes import FakeResolver
+from agent.state import Address, Endpoint, Reason, Severity
+from tests.fakes import FakeResolver, mounted
 
 NOTHING = Listed((), ())
 
@@ -41,8 +41,8 @@ def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
 
 def test_a_mount_is_an_endpoint_when_its_address_is_shown() -> None:
     """The kernel's own addr= needs no name."""
-    shown = NfsMount("/mnt/a", "nfs:/a", "4.2", Address("10.1.0.10"), 20049, is_soft=False)
-    hidden = NfsMount("/mnt/b", "nfs:/b", "3", Address(""), 2049, is_soft=True)
+    shown = mounted("/mnt/a", "nfs:/a", "vers=4.2,port=20049,hard,addr=10.1.0.10")
+    hidden = mounted("/mnt/b", "nfs:/b", "vers=3,soft")
     assert from_mounts((shown, hidden)) == (
         Endpoint("10.1.0.10", Address("10.1.0.10"), 20049, "mount /mnt/a"),
     )

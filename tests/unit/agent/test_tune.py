@@ -3,12 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from agent.state import (
-    Address,
-    NfsMount,
-    Outcome,
-    Reason,
-)
+from agent.state import Outcome, Reason
+from tests.fakes import mounted
 from tests.unit.agent.nodes import SERVER, Node, reasons
 
 
@@ -52,7 +48,7 @@ def test_no_endpoint_tunes_sysctls_only(node: Node) -> None:
 def test_the_server_of_a_mount_is_an_endpoint(node: Node) -> None:
     """A mounted server needs no configuration: the kernel is asked for its route as well."""
     node.config = replace(node.config, storage_endpoints=())
-    node.host.mounts = (NfsMount("/mnt/m", "s:/m", "4.2", Address(SERVER), 2049, is_soft=False),)
+    node.host.mounts = (mounted(source=f"{SERVER}:/m"),)
     assert node.tuner().tune().outcome is Outcome.TUNED
     assert node.host.mtu("eth1") == 9000
 
@@ -60,7 +56,7 @@ def test_the_server_of_a_mount_is_an_endpoint(node: Node) -> None:
 def test_mounts_can_be_left_out(node: Node) -> None:
     """With storage.mounts off, only what is configured counts."""
     node.config = replace(node.config, storage_endpoints=(), storage_mounts=False)
-    node.host.mounts = (NfsMount("/mnt/m", "s:/m", "4.2", Address(SERVER), 2049, is_soft=False),)
+    node.host.mounts = (mounted(source=f"{SERVER}:/m"),)
     assert node.tuner().tune().reason is Reason.NO_STORAGE_ENDPOINT
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agent.host.mounts import parse_mountinfo
-from agent.state import Address, NfsMount
+from agent.nfs import NfsPoint
 
 DATA = Path(__file__).parents[3] / "data" / "nfs"
 KERNELS = ("6.1", "6.12")
@@ -19,12 +19,43 @@ def nfs_line(options: str, device: str = "0:50", kind: str = "nfs4") -> str:
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_mount_is_read(kernel: str) -> None:
-    """Address, version, port and hardness come from the superblock's options."""
-    table = parse_mountinfo((DATA / kernel / "v42-nconnect8" / "mountinfo").read_text())
-    assert table.mounts == (
-        NfsMount("/mnt/a", "10.77.0.1:/models", "4.2", Address("10.77.0.1"), 2049, is_soft=False),
+    """What is in force stands in the superblock's options, and what is absent has its default."""
+    table = parse_mountinfo(
+        (DATA / kernel / "v42-nconnect8-ro-actimeo30" / "mountinfo").read_text()
     )
+    (mount,) = table.mounts
     assert table.problems == ()
+    assert mount.points == (
+        NfsPoint(mount.mount_id, "/mnt/a", "10.77.0.1:/models", is_read_only=True),
+    )
+    assert (mount.device, mount.fstype) == ("0:33" if kernel == "6.12" else "0:31", "nfs4")
+    assert mount.version == "4.2"
+    assert (mount.server, mount.port, mount.protocol) == ("10.77.0.1", 2049, "tcp")
+    assert (mount.nconnect, mount.rsize_bytes, mount.wsize_bytes) == (8, 524288, 524288)
+    assert (mount.acregmin_seconds, mount.acregmax_seconds) == (30, 30)
+    assert (mount.acdirmin_seconds, mount.acdirmax_seconds) == (30, 30)
+    assert (mount.is_read_only, mount.are_mounts_read_only) == (True, True)
+    assert (mount.is_soft, mount.is_noac, mount.security) == (False, False, "sys")
+    assert mount.options["timeo"] == "600"
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_what_is_not_shown_has_its_default(kernel: str) -> None:
+    """One connection, and attributes kept for 3 to 60 s (folders 30 to 60 s)."""
+    (mount,) = parse_mountinfo((DATA / kernel / "v42-default" / "mountinfo").read_text()).mounts
+    assert mount.nconnect == 1
+    assert (mount.acregmin_seconds, mount.acregmax_seconds) == (3, 60)
+    assert (mount.acdirmin_seconds, mount.acdirmax_seconds) == (30, 60)
+    assert (mount.is_read_only, mount.transport_security) == (False, "")
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_noac_is_seen(kernel: str) -> None:
+    """It sets all four times to zero."""
+    (mount,) = parse_mountinfo(
+        (DATA / kernel / "v42-noac-rsize64k" / "mountinfo").read_text()
+    ).mounts
+    assert (mount.is_noac, mount.acregmax_seconds, mount.acdirmax_seconds) == (True, 0, 0)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -42,10 +73,14 @@ def test_octal_escapes_are_resolved(kernel: str) -> None:
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_a_bind_mount_is_folded_into_the_first(kernel: str) -> None:
-    """One superblock is one mount."""
+def test_a_bind_mount_is_a_point_of_the_first(kernel: str) -> None:
+    """One superblock is one mount; each place has its own read-only flag."""
     (mount,) = parse_mountinfo((DATA / kernel / "v42-bind-ro" / "mountinfo").read_text()).mounts
-    assert mount.mount_point == "/mnt/a"
+    assert (mount.mount_point, mount.source) == ("/mnt/a", "10.77.0.1:/models")
+    assert mount.mount_id == mount.points[0].mount_id > 0
+    assert mount.mount_points == ("/mnt/a", "/mnt/b")
+    assert [point.is_read_only for point in mount.points] == [False, True]
+    assert (mount.is_read_only, mount.are_mounts_read_only) == (False, False)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -55,6 +90,11 @@ def test_a_kubelets_mounts_are_read(kernel: str) -> None:
     assert [mount.mount_point for mount in table.mounts] == [
         f"{PODS}/kubernetes.io~nfs/models",
         "/var/lib/kubelet/plugins/kubernetes.io/csi/nfs.csi.k8s.io/abc/globalmount",
+    ]
+    assert [point.source for point in table.mounts[1].points] == [
+        "10.77.0.1:/data",
+        "10.77.0.1:/data",
+        "10.77.0.1:/data/sub",
     ]
 
 
