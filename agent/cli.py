@@ -9,19 +9,13 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 
+from agent.commands.terminal import BAD_INPUT, NOT_FINE
 from agent.config import SETTINGS, AgentConfig, ConfigError, load
-from agent.lock import HostLock
 from agent.ports import AgentError
 from agent.readers import endpoint
-from agent.state import Outcome, Report
-from agent.tune import Tuner
-from agent.wiring import build_tools, state_folder
 from common.record import replace
 from common.telemetry import VERSION
-
-FINE, NOT_FINE, BAD_INPUT = 0, 1, 2
 
 _DESCRIPTION = """\
 Makes this node's storage network fit for loading models over NFS, proves it, and (as a DaemonSet)
@@ -74,10 +68,11 @@ SIGTERM ends it and changes nothing on the host; SIGHUP tries the full size agai
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = _parser(given[0] if given else "").parse_args(given)
     try:
         config = _config(options, os.environ)
-        return _RUN[options.command](config, options, os.environ)
+        return _command(options.command)(config, options, os.environ)
     except ConfigError as error:
         return _refuse("the configuration cannot be used; nothing was touched", error.errors)
     except AgentError as error:
@@ -91,7 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return NOT_FINE
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(first: str) -> argparse.ArgumentParser:
+    """Return a parser of all commands, or of the one named: ``run`` pays for no other."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         prog="tunegate-agent", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=raw
@@ -99,29 +95,30 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tunegate-agent {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     settings = _settings_text()
-    for name, (summary, description) in _COMMANDS.items():
+    for name in (first,) if first in _COMMANDS else _COMMANDS:
+        summary, description = _COMMANDS[name]
         command = commands.add_parser(
-            name,
-            help=summary,
-            description=description,
-            epilog=settings,
-            formatter_class=raw,
+            name, help=summary, description=description, epilog=settings, formatter_class=raw
         )
-        command.add_argument(
-            "--config", metavar="FILE", help="settings, YAML or JSON (also TUNEGATE_CONFIG)"
-        )
-        command.add_argument(
-            "--endpoint",
-            metavar="HOST[:PORT]",
-            action="append",
-            default=[],
-            help="an NFS server to reach, beside the configured ones; may stand several times",
-        )
-        if name != "run":
-            command.add_argument(
-                "--output", choices=("text", "json"), default="text", help="how to print"
-            )
+        _add_options(name, command)
     return parser
+
+
+def _add_options(name: str, command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--config", metavar="FILE", help="settings, YAML or JSON (also TUNEGATE_CONFIG)"
+    )
+    command.add_argument(
+        "--endpoint",
+        metavar="HOST[:PORT]",
+        action="append",
+        default=[],
+        help="an NFS server to reach, beside the configured ones; may stand several times",
+    )
+    if name != "run":
+        command.add_argument(
+            "--output", choices=("text", "json"), default="text", help="how to print"
+        )
 
 
 def _settings_text() -> str:
@@ -169,67 +166,6 @@ def _refuse(what: str, errors: Sequence[str]) -> int:
     return BAD_INPUT
 
 
-def _say(text: str) -> None:
-    """Print to standard output; raises AgentError where that is full, BrokenPipeError."""
-    try:
-        print(text, flush=True)
-    except OSError as error:
-        with suppress(OSError):
-            sys.stdout.close()  # or the interpreter would try once more at its end
-        if isinstance(error, BrokenPipeError):
-            raise
-        raise AgentError(f"cannot print: {error.strerror}") from error
-
-
-def _is_coloured() -> bool:
-    return os.isatty(1) and "NO_COLOR" not in os.environ
-
-
-def _plan(config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]) -> int:
-    from agent import render  # noqa: PLC0415 - run does not print
-
-    _, plan = _tuner(config, environment).plan()
-    if options.output == "json":
-        _say(render.plan_json(plan))
-    else:
-        _say(render.plan_text(plan, is_coloured=_is_coloured()))
-    return FINE if plan.is_empty else NOT_FINE
-
-
-def _apply(config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]) -> int:
-    lock = _lock(environment)
-    try:
-        tuner = _tuner(config, environment)
-        tuner.forget()  # a person who asks again wants the full size tried again
-        report = tuner.tune()
-    finally:
-        lock.close()
-    return _print_report(report, options)
-
-
-def _verify(
-    config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]
-) -> int:
-    return _print_report(_tuner(config, environment).verify(), options)
-
-
-def _revert(
-    config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]
-) -> int:
-    from agent import render  # noqa: PLC0415 - run does not print
-
-    lock = _lock(environment)
-    try:
-        plan, findings = _tuner(config, environment).revert()
-    finally:
-        lock.close()
-    if options.output == "json":
-        _say(render.revert_json(plan, findings))
-    else:
-        _say(render.revert_text(plan, findings, is_coloured=_is_coloured()))
-    return NOT_FINE if findings else FINE
-
-
 def _run(config: AgentConfig, _: argparse.Namespace, environment: Mapping[str, str]) -> int:
     from agent.cluster.errors import CredentialsError  # noqa: PLC0415 - only run talks to a cluster
     from agent.run import run  # noqa: PLC0415 - only run talks to a cluster
@@ -240,37 +176,13 @@ def _run(config: AgentConfig, _: argparse.Namespace, environment: Mapping[str, s
         return _refuse("run needs the API server", str(error).split("; "))
 
 
-def _lock(environment: Mapping[str, str]) -> HostLock:
-    lock = HostLock(state_folder(environment))
-    if not lock.take():
-        holder = lock.holder
-        lock.close()
-        raise AgentError(
-            f"process {holder} is tuning this host and holds {lock.path}; "
-            "stop it first, or let it do its work"
-        )
-    return lock
-
-
-def _tuner(config: AgentConfig, environment: Mapping[str, str]) -> Tuner:
-    return Tuner(config, build_tools(config, environment), state_folder(environment))
-
-
-def _print_report(report: Report, options: argparse.Namespace) -> int:
-    from agent import render  # noqa: PLC0415 - run does not print
-
-    if options.output == "json":
-        _say(render.report_json(report))
-    else:
-        _say(render.report_text(report, is_coloured=_is_coloured()))
-    return FINE if report.outcome is Outcome.TUNED else NOT_FINE
-
-
 _Command = Callable[[AgentConfig, argparse.Namespace, Mapping[str, str]], int]
-_RUN: dict[str, _Command] = {
-    "plan": _plan,
-    "apply": _apply,
-    "verify": _verify,
-    "revert": _revert,
-    "run": _run,
-}
+
+
+def _command(name: str) -> _Command:
+    """Return what does a command; ``run`` does not pay for what only people type."""
+    if name == "run":
+        return _run
+    from agent.commands.tuning import COMMANDS  # noqa: PLC0415 - people's commands print
+
+    return COMMANDS[name]

@@ -1,0 +1,81 @@
+"""plan, apply, verify and revert: one pass over this host, printed."""
+
+import argparse
+from collections.abc import Mapping
+
+from agent import render
+from agent.commands.terminal import FINE, NOT_FINE, is_coloured, say
+from agent.config import AgentConfig
+from agent.lock import HostLock
+from agent.ports import AgentError
+from agent.state import Outcome, Report
+from agent.tune import Tuner
+from agent.wiring import build_tools, state_folder
+
+
+def plan(config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """Print what would change; exit code 1 when there is something."""
+    _, planned = _tuner(config, environment).plan()
+    if options.output == "json":
+        say(render.plan_json(planned))
+    else:
+        say(render.plan_text(planned, is_coloured=is_coloured()))
+    return FINE if planned.is_empty else NOT_FINE
+
+
+def apply(config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """Tune and prove; raises AgentError beside a running agent."""
+    lock = _lock(environment)
+    try:
+        tuner = _tuner(config, environment)
+        tuner.forget()  # a person who asks again wants the full size tried again
+        report = tuner.tune()
+    finally:
+        lock.close()
+    return _print_report(report, options)
+
+
+def verify(config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """Hold the host against what is wanted and prove the paths; write nothing."""
+    return _print_report(_tuner(config, environment).verify(), options)
+
+
+def revert(config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """Put first values back; raises AgentError beside a running agent."""
+    lock = _lock(environment)
+    try:
+        done, findings = _tuner(config, environment).revert()
+    finally:
+        lock.close()
+    if options.output == "json":
+        say(render.revert_json(done, findings))
+    else:
+        say(render.revert_text(done, findings, is_coloured=is_coloured()))
+    return NOT_FINE if findings else FINE
+
+
+COMMANDS = {"plan": plan, "apply": apply, "verify": verify, "revert": revert}
+
+
+def _lock(environment: Mapping[str, str]) -> HostLock:
+    lock = HostLock(state_folder(environment))
+    if not lock.take():
+        holder = lock.holder
+        lock.close()
+        raise AgentError(
+            f"process {holder} is tuning this host and holds {lock.path}; "
+            "stop it first, or let it do its work"
+        )
+    return lock
+
+
+def _tuner(config: AgentConfig, environment: Mapping[str, str]) -> Tuner:
+    return Tuner(config, build_tools(config, environment), state_folder(environment))
+
+
+def _print_report(report: Report, options: argparse.Namespace) -> int:
+    if options.output == "json":
+        say(render.report_json(report))
+    else:
+        say(render.report_text(report, is_coloured=is_coloured()))
+    return FINE if report.outcome is Outcome.TUNED else NOT_FINE
