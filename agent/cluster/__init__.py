@@ -1,1 +1,1 @@
-"""The cluster's edge: the agent's few API calls, on http.client and ssl alone."""
+"""The cluster's edge: the agent's few API calls, on socket and ssl alone."""

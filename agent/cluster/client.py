@@ -8,13 +8,12 @@ one request at a time.
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from http.client import HTTPResponse
-from urllib.parse import quote
 
-from agent.cluster.connection import Connection, Request
+from agent.cluster.connection import Connection
 from agent.cluster.credentials import Credentials
 from agent.cluster.errors import Call, ClusterError, ConflictError, ServerError, error_of
 from agent.cluster.stream import NodeStream
+from agent.cluster.wire import Request, Response, quoted
 from agent.node import NodeView, node_view
 from agent.node_patch import EVENT_NAMESPACE, Operation
 from common import names
@@ -91,7 +90,7 @@ class ClusterClient:
             if response.status == _UNAUTHORIZED:  # the token was rotated as we spoke: read it anew
                 response, answer = self._exchange(call, method, path, payload, content_type)
         if response.status not in (_OK, _CREATED):
-            raise error_of(call, response.status, answer, response.getheader("Retry-After"))
+            raise error_of(call, response.status, answer, response.header("retry-after"))
         try:
             return json.loads(answer)
         except ValueError as error:
@@ -100,7 +99,7 @@ class ClusterClient:
 
     def _exchange(
         self, call: Call, method: str, path: str, payload: bytes | None, content_type: str
-    ) -> tuple[HTTPResponse, bytes]:
+    ) -> tuple[Response, bytes]:
         headers = self._headers()
         if content_type:
             headers["Content-Type"] = content_type
@@ -124,4 +123,4 @@ _MANAGER = f"?fieldManager={names.AGENT_COMMAND}"
 
 
 def _node_path(name: str) -> str:
-    return "/api/v1/nodes/" + quote(name, safe="")
+    return "/api/v1/nodes/" + quoted(name)

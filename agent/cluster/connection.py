@@ -8,13 +8,11 @@ connection, so that a CA that is renewed while the agent runs is seen.
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
-from http.client import HTTPConnection, HTTPException, HTTPResponse
 
 from agent.cluster.credentials import Credentials
 from agent.cluster.errors import CredentialsError, UnreachableError
-from common.record import dataclass
+from agent.cluster.wire import Request, Response, Wire
 
 _KEEPALIVE = (  # a peer that is gone is noticed after 30 + 3 x 10 s of silence
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -23,16 +21,6 @@ _KEEPALIVE = (  # a peer that is gone is noticed after 30 + 3 x 10 s of silence
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request as it goes over the wire."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes | None = None
 
 
 class Connection:
@@ -46,38 +34,41 @@ class Connection:
         """Open nothing yet; the timeout holds for connecting and for each wait for data."""
         self._credentials = credentials
         self._timeout_seconds = timeout_seconds
-        self._http: HTTPConnection | None = None
+        self._wire: Wire | None = None
         self._socket: socket.socket | None = None
         self._closing = threading.Lock()
         self._is_aborted = False
 
-    def send(self, request: Request, read_timeout_seconds: float | None = None) -> HTTPResponse:
+    def send(self, request: Request, read_timeout_seconds: float | None = None) -> Response:
         """
         Send the request and return the answer once its head is here; read it to the end.
 
         A kept connection that the server has meanwhile closed is replaced, once: every request
         of the agent may be sent twice. ``read_timeout_seconds`` then holds for the body.
         """
-        is_kept = self._http is not None and self._http.sock is not None
+        is_kept = self._wire is not None and self._wire.is_reusable
         try:
             response = self._try(request)
             if read_timeout_seconds is not None and self._socket is not None:
                 self._socket.settimeout(read_timeout_seconds)
-        except (OSError, HTTPException) as error:
+        except OSError as error:
             self.close()
             if is_kept and not isinstance(error, TimeoutError) and not self._is_aborted:
                 return self.send(request, read_timeout_seconds)
             raise self.unreachable(error) from error
         return response
 
-    def exchange(self, request: Request) -> tuple[HTTPResponse, bytes]:
+    def exchange(self, request: Request) -> tuple[Response, bytes]:
         """Send the request and return the answer and its whole body."""
         response = self.send(request)
         try:
-            return response, response.read()
-        except (OSError, HTTPException) as error:
+            body = response.read()
+        except OSError as error:
             self.close()
             raise self.unreachable(error) from error
+        if not response.is_over_and_kept:
+            self.close()
+        return response, body
 
     def unreachable(self, error: Exception) -> UnreachableError:
         """Return the error that says which server did not answer, and how."""
@@ -96,21 +87,22 @@ class Connection:
     def close(self) -> None:
         """Close the socket; the next request opens a new one."""
         with self._closing:
-            http, sock = self._http, self._socket
-            self._http = self._socket = None
-        if http is not None:
-            http.close()
+            sock = self._socket
+            self._wire = self._socket = None
         if sock is not None:
             sock.close()
 
-    def _try(self, request: Request) -> HTTPResponse:
-        if self._http is None or self._http.sock is None:
-            self._open()
-        assert self._http is not None  # noqa: S101 - _open made it
-        self._http.request(request.method, request.path, request.body, dict(request.headers))
-        return self._http.getresponse()
+    def _try(self, request: Request) -> Response:
+        wire = self._wire
+        if wire is None or not wire.is_reusable:
+            wire = self._wire = Wire(self._open(), self._authority())
+        return wire.ask(request)
 
-    def _open(self) -> None:
+    def _authority(self) -> str:
+        host = self._credentials.host
+        return f"{f'[{host}]' if ':' in host else host}:{self._credentials.port}"
+
+    def _open(self) -> ssl.SSLSocket:
         self.close()
         context = self._context()
         host, port = self._credentials.host, self._credentials.port
@@ -119,15 +111,10 @@ class Connection:
         found = socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM)
         for family, kind, _, _, address in found:
             try:
-                sock = self._connect(context, family, kind, address)
+                return self._connect(context, family, kind, address)
             except OSError as error:
                 failure = error
                 self.close()
-                continue
-            self._http = HTTPConnection(host, port)
-            self._http.sock = sock
-            self._http.auto_open = 0
-            return
         raise failure
 
     def _connect(

@@ -8,7 +8,6 @@ and TUNEGATE_CA_FILE override each of them, e.g. for a run outside a pod.
 
 import os
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from agent.cluster.errors import CredentialsError
 from common.record import dataclass
@@ -74,6 +73,8 @@ def _address(environment: Mapping[str, str], problems: list[str]) -> tuple[str, 
 
 
 def _from_url(url: str, problems: list[str]) -> tuple[str, int]:
+    from urllib.parse import urlsplit  # noqa: PLC0415 - no pod needs it
+
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

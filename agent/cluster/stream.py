@@ -9,11 +9,10 @@ index look-up.
 import json
 import os
 from collections.abc import Callable, Iterator
-from http.client import HTTPException, HTTPResponse
-from urllib.parse import urlencode
 
-from agent.cluster.connection import Connection, Request
+from agent.cluster.connection import Connection
 from agent.cluster.errors import Call, ClusterError, ServerError, error_of
+from agent.cluster.wire import Request, Response, quoted
 from agent.node import NodeView, node_view
 from common.record import dataclass
 
@@ -22,7 +21,6 @@ DELETED = "DELETED"
 
 _KINDS = ("ADDED", "MODIFIED", DELETED, BOOKMARK)
 _OK = 200
-_PIECE_BYTES = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ class NodeStream:
         """Close the connection."""
         self._connection.close()
 
-    def _open(self, resource_version: str, seconds: int) -> HTTPResponse:
+    def _open(self, resource_version: str, seconds: int) -> Response:
         query = {
             "watch": "1",
             "fieldSelector": f"metadata.name={self._call.name}",
@@ -86,7 +84,8 @@ class NodeStream:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(seconds),
         }
-        request = Request("GET", "/api/v1/nodes?" + urlencode(query), self._headers())
+        path = "/api/v1/nodes?" + "&".join(f"{key}={quoted(query[key])}" for key in query)
+        request = Request("GET", path, self._headers())
         try:
             response = self._connection.send(request, seconds + self.grace_seconds)
         except ClusterError:
@@ -95,17 +94,17 @@ class NodeStream:
         self._on_request(self._call.verb, response.status)
         return response
 
-    def _lines(self, response: HTTPResponse) -> Iterator[bytes]:
+    def _lines(self, response: Response) -> Iterator[bytes]:
         """
         Yield the whole lines until the end that the server made.
 
-        By read1, because readline takes a stream that was cut for one that ended.
+        Each as soon as it is here; a stream that was cut is not taken for one that ended.
         """
         rest = b""
         while True:
             try:
-                piece = response.read1(_PIECE_BYTES)
-            except (OSError, HTTPException, ValueError) as error:
+                piece = response.read_some()
+            except (OSError, ValueError) as error:
                 self.close()
                 raise self._connection.unreachable(error) from error
             if not piece:
@@ -113,13 +112,13 @@ class NodeStream:
             *lines, rest = (rest + piece).split(b"\n")
             yield from lines
 
-    def _rest_of(self, response: HTTPResponse) -> tuple[bytes, str | None]:
+    def _rest_of(self, response: Response) -> tuple[bytes, str | None]:
         try:
             body = response.read()
-        except (OSError, HTTPException):
+        except OSError:
             body = b""
             self.close()
-        return body, response.getheader("Retry-After")
+        return body, response.header("retry-after")
 
     def _decode(self, line: bytes) -> NodeEvent:
         try:

@@ -252,3 +252,22 @@ def test_an_event_that_is_there_already_counts_as_posted(
     """It was sent twice because the first answer got lost."""
     api.faults = [Fault(status=409)]
     client.create_event({"reason": "Tuned"})
+
+
+def test_a_connection_that_the_server_ends_is_replaced_without_a_retry(
+    api: FakeApi, client: ClusterClient
+) -> None:
+    """It said so: the next request begins a new one."""
+    api.faults = [Fault(status=409, headers=(("Connection", "close"),))]
+    with pytest.raises(ConflictError):
+        client.get_node("n1")
+    assert client.get_node("n1").uid == "uid-1"
+    assert (api.accepted, len(api.requests)) == (2, 2)
+
+
+def test_an_answer_of_unclear_length_is_no_answer(api: FakeApi, client: ClusterClient) -> None:
+    """What cannot be read is not guessed at; the next request begins anew."""
+    api.faults = [Fault(status=200, headers=(("Transfer-Encoding", "chunked"),), body=b"{}")]
+    with pytest.raises(UnreachableError, match="length is unclear"):
+        client.get_node("n1")
+    assert client.get_node("n1").uid == "uid-1"
