@@ -17,6 +17,8 @@ from agent.readers import endpoint
 from common.record import replace
 from common.telemetry import VERSION
 
+_HELP_WIDTH = 78
+
 _DESCRIPTION = """\
 Makes this node's storage network fit for loading models over NFS, proves it, and (as a DaemonSet)
 opens the node's gate. plan, apply, verify and revert need no Kubernetes.
@@ -86,11 +88,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return NOT_FINE
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help of one width: to ask the terminal for its own, each start would import shutil."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_HELP_WIDTH)
+
+
 def _parser(first: str) -> argparse.ArgumentParser:
     """Return a parser of all commands, or of the one named: ``run`` pays for no other."""
-    raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        prog="tunegate-agent", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=raw
+        prog="tunegate-agent", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=_Help
     )
     parser.add_argument("--version", action="version", version=f"tunegate-agent {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -98,7 +106,7 @@ def _parser(first: str) -> argparse.ArgumentParser:
     for name in (first,) if first in _COMMANDS else _COMMANDS:
         summary, description = _COMMANDS[name]
         command = commands.add_parser(
-            name, help=summary, description=description, epilog=settings, formatter_class=raw
+            name, help=summary, description=description, epilog=settings, formatter_class=_Help
         )
         _add_options(name, command)
     return parser

@@ -7,9 +7,9 @@ wins over the file. All errors leave together, each naming its field.
 """
 
 import json
+from binascii import crc32
 from collections.abc import Callable, Mapping
 from typing import Any
-from zlib import crc32
 
 from agent.ports import AgentError
 from agent.readers import (

@@ -9,10 +9,10 @@ values again.
 
 import json
 import os
+from binascii import crc32
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
-from zlib import crc32
 
 from agent.plan import Original
 from agent.ports import AgentError
