@@ -85,7 +85,8 @@ class Bench:
         environment = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "TUNEGATE_NODE_NAME": NODE,
-            "TUNEGATE_API_SERVER": self.control_plane.url,
+            "KUBERNETES_SERVICE_HOST": self.control_plane.endpoint.host,
+            "KUBERNETES_SERVICE_PORT": str(self.control_plane.endpoint.port),
             "TUNEGATE_TOKEN_FILE": str(self.folder / "token"),
             "TUNEGATE_CA_FILE": str(self.control_plane.ca_file),
             "TUNEGATE_STATE_DIR": str(self.folder / "state"),
