@@ -96,6 +96,8 @@ class Connection:
         wire = self._wire
         if wire is None or not wire.is_reusable:
             wire = self._wire = Wire(self._open(), self._authority())
+        elif self._socket is not None:  # the body before may have been waited for longer
+            self._socket.settimeout(self._timeout_seconds)
         return wire.ask(request)
 
     def _authority(self) -> str:

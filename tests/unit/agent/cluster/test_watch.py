@@ -192,6 +192,19 @@ def test_a_half_open_stream_is_noticed(api: FakeApi, client: ClusterClient) -> N
     stream.close()
 
 
+def test_the_next_watch_waits_no_longer_for_its_answer(api: FakeApi, client: ClusterClient) -> None:
+    """The patience with the first one's stream does not stay with the kept connection."""
+    stream = client.node_stream("n1")
+    api.feed.put(None)
+    assert not list(stream.events("10", timeout_seconds=60))
+    api.faults = [Fault(hang_seconds=2)]
+    api.feed.put(None)
+    with pytest.raises(UnreachableError, match="timed out"):
+        list(stream.events("10", timeout_seconds=60))
+    assert api.accepted == 1
+    stream.close()
+
+
 def test_too_old_is_raised_as_gone(api: FakeApi, client: ClusterClient) -> None:
     """The caller reads again then."""
     api.faults = [Fault(status=410)]
