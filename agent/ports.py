@@ -6,10 +6,13 @@ memory. Errors: ``AgentError`` > ``HostError`` (a write or read that the kernel 
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from agent.state import Address, Change, Endpoint, HostState, Proof
 from common.record import dataclass
+
+if TYPE_CHECKING:
+    from agent.nfs_stats import Statistics
 
 
 class AgentError(Exception):
@@ -103,4 +106,12 @@ class Resolver(Protocol):
 
     def resolve(self, host: str) -> Resolution:
         """Return every address of the name (an address is its own), never raising."""
+        ...
+
+
+class Storage(Protocol):
+    """What the kernel has counted of its NFS clients; nothing here may wait for a server."""
+
+    def stats(self) -> "Statistics":
+        """Return the counters of every NFS mount, or why there are none, never raising."""
         ...

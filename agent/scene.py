@@ -7,7 +7,7 @@ from agent.endpoints import Known, RememberingResolver, from_mounts, gather, mer
 from agent.journal import Journal, load
 from agent.links import LinkPolicy
 from agent.plan import Desired, current_value, plan
-from agent.ports import Host, Prober, Resolver
+from agent.ports import Host, Prober, Resolver, Storage
 from agent.state import Address, Change, Endpoint, HostState, Link, LinkName, Plan
 from agent.sysctls import MemoryGuard
 from agent.verdict import Ceiling
@@ -21,6 +21,7 @@ class Tools:
     host: Host
     prober: Prober
     resolver: Resolver
+    storage: Storage
     api_server: tuple[Address, int] | None = None
 
 

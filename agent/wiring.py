@@ -10,6 +10,7 @@ from agent.host.linux import LinuxHost
 from agent.host.paths import HostPaths, read_text
 from agent.host.probe import LinuxProber
 from agent.host.resolve import SystemResolver
+from agent.host.storage import LinuxStorage
 from agent.journal import targets
 from agent.plan import sysctl_key
 from agent.scene import Tools
@@ -60,5 +61,6 @@ def build_tools(
     journaled = (sysctl_key(target) for target in targets(folder))
     keys: list[SysctlKey] = [row.key for row in config.sysctls]
     keys += [key for key in journaled if key and key not in keys]
-    host = LinuxHost(HostPaths.from_environment(environment), keys)
-    return Tools(host, LinuxProber(), SystemResolver(), api_server)
+    paths = HostPaths.from_environment(environment)
+    storage = LinuxStorage(paths)
+    return Tools(LinuxHost(paths, keys), LinuxProber(), SystemResolver(), storage, api_server)

@@ -12,6 +12,7 @@ from errno import EACCES, EINVAL, ENODEV, EPERM, ERANGE
 from ipaddress import ip_address
 
 from agent.nfs import NfsMount, NfsPoint, nfs_mount
+from agent.nfs_stats import Statistics
 from agent.ports import Contact, HostError, Resolution
 from agent.state import (
     ARPHRD_ETHER,
@@ -336,6 +337,19 @@ class FakeResolver:
             pass
         found = tuple(Address(address) for address in self.names.get(host, ()))
         return Resolution(host, found, "" if found else f"{host} does not resolve")
+
+
+@dataclass(slots=True)
+class FakeStorage:
+    """The kernel's counters of NFS mounts, implementing ports.Storage; ``reads`` counts looks."""
+
+    statistics: Statistics = field(default_factory=Statistics)
+    reads: int = 0
+
+    def stats(self) -> Statistics:
+        """Return what was put there."""
+        self.reads += 1
+        return self.statistics
 
 
 def no_permission(target: str) -> HostError:

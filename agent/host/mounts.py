@@ -54,13 +54,13 @@ def _take(
         return
     device = before[2]
     is_read_only = "ro" in before[5].split(",")
-    point = NfsPoint(int(before[0]), _unescaped(before[4]), _unescaped(source), is_read_only)
+    point = NfsPoint(int(before[0]), unescaped(before[4]), unescaped(source), is_read_only)
     if device not in mounts:
         mounts[device] = nfs_mount(device, (), kind, super_options)
     points.setdefault(device, []).append(point)
 
 
-def _unescaped(text: str) -> str:
+def unescaped(text: str) -> str:
     r"""Return a field with its octal escapes resolved: ``\040`` is a space."""
     if "\\" not in text:
         return text

@@ -20,6 +20,7 @@ class HostPaths:
 
     proc_sys_net: str = "/proc/sys/net"
     mountinfo: str = "/proc/1/mountinfo"
+    mountstats: str = "/proc/1/mountstats"
     boot_id: str = "/proc/sys/kernel/random/boot_id"
     meminfo: str = "/proc/meminfo"
     sockstat: str = "/proc/net/sockstat"
@@ -38,6 +39,7 @@ class HostPaths:
 ENVIRONMENT: Mapping[str, str] = {
     "proc_sys_net": "TUNEGATE_PROC_SYS_NET",
     "mountinfo": "TUNEGATE_MOUNTINFO",
+    "mountstats": "TUNEGATE_MOUNTSTATS",
     "boot_id": "TUNEGATE_BOOT_ID_FILE",
     "meminfo": "TUNEGATE_MEMINFO",
     "sockstat": "TUNEGATE_SOCKSTAT",

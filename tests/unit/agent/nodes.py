@@ -6,7 +6,7 @@ from agent.config import AgentConfig, defaults
 from agent.scene import Tools
 from agent.state import Address, Reason, Report, Severity
 from agent.tune import Tuner
-from tests.fakes import FakeHost, FakeProber, FakeResolver, FakeServer
+from tests.fakes import FakeHost, FakeProber, FakeResolver, FakeServer, FakeStorage
 
 SERVER = "10.1.0.10"
 GATEWAY = "10.0.0.1"
@@ -22,6 +22,7 @@ class Node:
     config: AgentConfig = field(default_factory=defaults)
     prober: FakeProber = field(init=False)
     resolver: FakeResolver = field(default_factory=FakeResolver)
+    storage: FakeStorage = field(default_factory=FakeStorage)
     api_server: tuple[Address, int] | None = None
 
     def __post_init__(self) -> None:
@@ -38,7 +39,7 @@ class Node:
 
     def tuner(self) -> Tuner:
         """Start an agent, as after a restart: only the folder and the host remember."""
-        tools = Tools(self.host, self.prober, self.resolver, self.api_server)
+        tools = Tools(self.host, self.prober, self.resolver, self.storage, self.api_server)
         return Tuner(self.config, tools, self.folder)
 
 
