@@ -63,8 +63,9 @@ def write_sysctl(folder: str, key: SysctlKey, value: str) -> None:
     Write the whole value, then read it back.
 
     Raises:
-        HostError: ENOENT when it is absent, the kernel's errno when it refused (the detail says
-            what it changed all the same), EINVAL when it took something else than we wrote.
+        HostError: ENOENT when it is absent, the kernel's errno when it refused, EINVAL when it
+            took something else than we wrote. Fields that it applied before it refused are put
+            back, because no journal knows such a mixture as ours; the detail says so.
     """
     before = read_sysctl(folder, key)
     if before is None:
@@ -75,10 +76,19 @@ def write_sysctl(folder: str, key: SysctlKey, value: str) -> None:
     if refused is not None:
         detail = refused.strerror or ""
         if now != before.value:
-            detail += f"; partly applied, it is now {now!r}"
+            detail += f"; partly applied as {now!r}{_put_back(folder, key, before.value)}"
         raise HostError(_target(key), refused.errno or 0, detail) from refused
     if now.split() != value.split():
         raise HostError(_target(key), errno.EINVAL, f"wrote {value!r} and it is now {now!r}")
+
+
+def _put_back(folder: str, key: SysctlKey, value: str) -> str:
+    """Write the value before once more; return how that went, as the end of a sentence."""
+    _write(sysctl_path(folder, key), value)
+    after = read_sysctl(folder, key)
+    if after is not None and after.value.split() == value.split():
+        return ", and is put back"
+    return f", and cannot be put back to {value!r}"
 
 
 def _write(path: str, value: str) -> OSError | None:
