@@ -5,14 +5,18 @@ Protocols only. ``agent/host`` and ``agent/cluster`` implement them for real, ``
 memory. Errors: ``AgentError`` > ``HostError`` (a write or read that the kernel refused).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from agent.connections import Listing, TcpConnection
 from agent.state import Address, Change, Endpoint, HostState, Proof
 from common.record import dataclass
 
 if TYPE_CHECKING:
     from agent.nfs_stats import Statistics
+
+Server = tuple[Address, int]
+"""A storage server as its connections know it: address and port."""
 
 
 class AgentError(Exception):
@@ -89,6 +93,14 @@ class Prober(Protocol):
         Returns how many were destroyed. Raises HostError (EOPNOTSUPP: the kernel was built
         without CONFIG_INET_DIAG_DESTROY; EPERM: CAP_NET_ADMIN is missing).
         """
+        ...
+
+    def connections(self, servers: Collection[Server]) -> Listing:
+        """Return the established connections to these servers; raises HostError."""
+        ...
+
+    def destroy(self, connections: Iterable[TcpConnection]) -> int:
+        """Destroy these connections, return how many were there; raises HostError as above."""
         ...
 
 

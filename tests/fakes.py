@@ -6,14 +6,15 @@ lowering a parent clamps both; a bond sets its members; a bridge follows its sma
 somebody sets it by hand (net/8021q/vlan_dev.c, drivers/net/macvlan.c, net/bridge/br_if.c).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from errno import EACCES, EINVAL, ENODEV, EPERM, ERANGE
 from ipaddress import ip_address
 
+from agent.connections import Listing, TcpConnection
 from agent.nfs import NfsMount, NfsPoint, nfs_mount
 from agent.nfs_stats import Statistics
-from agent.ports import Contact, HostError, Resolution
+from agent.ports import Contact, HostError, Resolution, Server
 from agent.state import (
     ARPHRD_ETHER,
     Address,
@@ -243,6 +244,11 @@ class FakeProber:
     silent: set[str] = field(default_factory=set)
     ended: list[tuple[tuple[Address, ...], int, int]] = field(default_factory=list)
     cannot_end: HostError | None = None
+    opened: list[TcpConnection] = field(default_factory=list)
+    destroyed: list[TcpConnection] = field(default_factory=list)
+    reopens: Callable[[TcpConnection], TcpConnection | None] = lambda _: None
+    unlisted: int = 0
+    cannot_list: HostError | None = None
     sent: list[str] = field(default_factory=list)
 
     def contact(self, endpoint: Endpoint) -> Contact:
@@ -319,6 +325,24 @@ class FakeProber:
             raise self.cannot_end
         self.ended.append((tuple(remote), port, above_bytes))
         return len(remote)
+
+    def connections(self, servers: Collection[Server]) -> Listing:
+        """Return the open connections to these servers."""
+        if self.cannot_list:
+            raise self.cannot_list
+        self.sent.append("list")
+        wanted = [item for item in self.opened if (item.remote, item.remote_port) in servers]
+        return Listing(tuple(wanted), self.unlisted)
+
+    def destroy(self, connections: Iterable[TcpConnection]) -> int:
+        """Close these connections; ``reopens`` says what their owners open then."""
+        if self.cannot_end:
+            raise self.cannot_end
+        going = [item for item in connections if item in self.opened]
+        self.destroyed += going
+        self.opened = [item for item in self.opened if item not in going]
+        self.opened += [again for item in going if (again := self.reopens(item))]
+        return len(going)
 
 
 @dataclass(slots=True)

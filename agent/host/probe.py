@@ -8,8 +8,9 @@ server itself announces. Only the small control echo is sent ahead. What fails c
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
+from agent.connections import Listing, TcpConnection
 from agent.host.echo_probe import Ping, PingRefusedError, closed_port_answers, echo_small
 from agent.host.payload import client_hello
 from agent.host.tcp_probe import Exchange, Limits, answers, send_segments
@@ -25,7 +26,7 @@ from agent.path import (
     next_echoes,
     next_segments,
 )
-from agent.ports import Contact
+from agent.ports import Contact, Server
 from agent.state import Address, Endpoint, Proof
 
 _ANY_SIZE_BYTES = 65535  # whatever the MTU is now
@@ -107,6 +108,18 @@ class LinuxProber:
         from agent.host.sockets import end_connections  # noqa: PLC0415 - off the happy path
 
         return end_connections(remote, port, above_bytes)
+
+    def connections(self, servers: Collection[Server]) -> Listing:
+        """Return the established connections to these servers; raises HostError."""
+        from agent.host.sockets import list_connections  # noqa: PLC0415 - only where NFS is mounted
+
+        return list_connections(servers)
+
+    def destroy(self, connections: Iterable[TcpConnection]) -> int:
+        """Destroy these connections, return how many were still there; raises HostError."""
+        from agent.host.sockets import destroy  # noqa: PLC0415 - off the happy path
+
+        return destroy(connections)
 
     def _search_up(self, endpoint: Endpoint, wanted_bytes: int) -> list[Segment]:
         """Send rounds of segments until the largest passing size is exact."""

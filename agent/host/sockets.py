@@ -11,13 +11,14 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 
-from agent.host.tcp_info import TcpInfo, decode_info
-from agent.path import TCP_TIMESTAMP_BYTES, is_ipv6, mss_bytes
-from agent.ports import HostError
+from agent.connections import Listing, TcpConnection
+from agent.host.proc_tcp import count_established
+from agent.host.tcp_info import decode_info
+from agent.path import is_ipv6
+from agent.ports import HostError, Server
 from agent.state import Address
-from common.record import dataclass, field
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
@@ -32,52 +33,47 @@ _NO_COOKIE = bytes([0xFF] * 8)
 _MESSAGE = struct.Struct("=IHHII")  # length, type, flags, sequence, port id
 _REQUEST_HEAD = struct.Struct("=BBBBI")  # family, protocol, extensions, pad, states
 _SOCKET_ID = struct.Struct("=2s2s16s16s4s8s")  # ports, addresses, interface, cookie
-_REPLY_HEAD_BYTES, _REPLY_TAIL_BYTES = 4, 20
+_REPLY_HEAD_BYTES = 4
+_REPLY_TAIL = struct.Struct("=5I")  # expires, queues, uid, inode
+_REMOTE_PORT, _REMOTE = slice(6, 8), slice(24, 40)  # of an answer
 _ATTRIBUTE = struct.Struct("=HH")
 _RECEIVE_BYTES = 65536
 _REPLY_SECONDS = 5.0
+_ATTEMPTS = 3
+"""A connection that closes between the count and the list is no missing one."""
 
 _ENDING = "connections are left to end by themselves: an NFS mount made meanwhile must be unmounted"
 
 
-@dataclass(frozen=True, slots=True)
-class TcpConnection:
-    """One connection to a server; ``identity`` is the kernel's own name for it."""
+def list_connections(servers: Collection[Server]) -> Listing:
+    """
+    Return the established connections to these servers, and whether /proc shows more.
 
-    family: int
-    local: Address
-    local_port: int
-    remote: Address
-    remote_port: int
-    info: TcpInfo
-    identity: bytes = field(repr=False)
-
-    @property
-    def announced_mss_bytes(self) -> int:
-        """
-        Return the MSS option of our SYN: it bounds what the server may send, for ever.
-
-        ``tcpi_advmss`` has the timestamp option taken off once both sides agreed on it.
-        """
-        return self.info.advmss_bytes + TCP_TIMESTAMP_BYTES * self.info.has_timestamps
-
-    def fits(self, mtu_bytes: int) -> bool:
-        """Return whether everything that the server may send fits this MTU."""
-        return self.announced_mss_bytes <= mss_bytes(mtu_bytes, self.remote)
+    One dump a port and family, whatever the number of servers. Raises HostError.
+    """
+    wanted = {_key(address, port) for address, port in servers}
+    for attempt in range(_ATTEMPTS):
+        found: list[TcpConnection] = []
+        unlisted = 0
+        for port in sorted({port for _, port in servers}):
+            there = count_established(port)  # first: what opens meanwhile is listed and not missed
+            bodies = _dump_all(port, (_ESTABLISHED,))
+            unlisted += max(0, there - len(bodies))
+            found += _decode_wanted(bodies, wanted)
+        if not unlisted or attempt == _ATTEMPTS - 1:
+            break
+    return Listing(tuple(found), unlisted)
 
 
-def list_connections(
-    remote: Sequence[Address], port: int, states: Sequence[int] = (_ESTABLISHED,)
-) -> tuple[TcpConnection, ...]:
-    """Return the connections to these addresses and this port; raises HostError."""
-    wanted = {_canonical(address) for address in remote}
+def destroy(connections: Iterable[TcpConnection]) -> int:
+    """
+    Destroy these very connections; return how many were still there.
+
+    Raises HostError (EOPNOTSUPP: the kernel was built without CONFIG_INET_DIAG_DESTROY; EPERM:
+    CAP_NET_ADMIN is missing).
+    """
     with _open() as sock:
-        return tuple(
-            connection
-            for family in (socket.AF_INET, socket.AF_INET6)
-            for connection in _dump(sock, family, port, states)
-            if connection.remote in wanted and connection.remote_port == port
-        )
+        return sum(_destroy(sock, found) for found in connections)
 
 
 def end_connections(remote: Sequence[Address], port: int, above_bytes: int) -> int:
@@ -87,9 +83,9 @@ def end_connections(remote: Sequence[Address], port: int, above_bytes: int) -> i
     Includes connections still in their handshake. Returns how many were destroyed; one that is
     gone already is not counted. Raises HostError.
     """
-    listed = list_connections(remote, port, (_ESTABLISHED, _SYN_SENT))
-    with _open() as sock:
-        return sum(_destroy(sock, found) for found in listed if not found.fits(above_bytes))
+    wanted = {_key(address, port) for address in remote}
+    listed = _decode_wanted(_dump_all(port, (_ESTABLISHED, _SYN_SENT)), wanted)
+    return destroy(found for found in listed if not found.fits(above_bytes))
 
 
 def _open() -> socket.socket:
@@ -104,19 +100,49 @@ def _open() -> socket.socket:
     return sock
 
 
-def _dump(
-    sock: socket.socket, family: int, port: int, states: Sequence[int]
-) -> Iterator[TcpConnection]:
+def _dump_all(port: int, states: Sequence[int]) -> list[bytes]:
+    """Return every connection to this port, of both families, as the kernel wrote it."""
+    with _open() as sock:
+        return [
+            body
+            for family in (socket.AF_INET, socket.AF_INET6)
+            for body in _dump(sock, family, port, states)
+            if body[_REMOTE_PORT] == port.to_bytes(2, "big")
+        ]
+
+
+def _dump(sock: socket.socket, family: int, port: int, states: Sequence[int]) -> Iterator[bytes]:
     """Yield all connections of one family to this port."""
     mask = sum(1 << state for state in states)
     anything = _SOCKET_ID.pack(
         bytes(2), port.to_bytes(2, "big"), bytes(16), bytes(16), bytes(4), _NO_COOKIE
     )
     head = _REQUEST_HEAD.pack(family, socket.IPPROTO_TCP, 1 << (_INFO_EXTENSION - 1), 0, mask)
-    for body in _ask(sock, _SOCK_DIAG_BY_FAMILY, _DUMP, head + anything):
-        connection = _decode(family, body)
-        if connection is not None:
-            yield connection
+    return _ask(sock, _SOCK_DIAG_BY_FAMILY, _DUMP, head + anything)
+
+
+def _decode_wanted(bodies: Iterable[bytes], wanted: Container[bytes]) -> list[TcpConnection]:
+    """Return the connections to the wanted servers; only those are decoded."""
+    decoded = [_decode(body) for body in bodies if _remote_key(body) in wanted]
+    return [connection for connection in decoded if connection]
+
+
+def _key(address: Address, port: int) -> bytes:
+    """Return what _remote_key gives for a connection to this server."""
+    host, _, _ = address.partition("%")
+    if is_ipv6(address):
+        packed = socket.inet_pton(socket.AF_INET6, host)
+    else:
+        packed = _MAPPED + socket.inet_pton(socket.AF_INET, host)
+    return port.to_bytes(2, "big") + packed
+
+
+def _remote_key(body: bytes) -> bytes:
+    """Return port and address of the far end, an IPv4 address as the IPv6 one that it maps to."""
+    packed = body[_REMOTE]
+    if body[0] == socket.AF_INET:
+        packed = _MAPPED + packed[:4]
+    return body[_REMOTE_PORT] + packed
 
 
 def _destroy(sock: socket.socket, connection: TcpConnection) -> bool:
@@ -175,12 +201,14 @@ def _refusal(code: int) -> HostError:
     return HostError("connections", code, detail)
 
 
-def _decode(family: int, body: bytes) -> TcpConnection | None:
+def _decode(body: bytes) -> TcpConnection | None:
     """Return one inet_diag_msg with its tcp_info; None when the kernel sent none."""
     identity = body[_REPLY_HEAD_BYTES : _REPLY_HEAD_BYTES + _SOCKET_ID.size]
-    info = _attribute(body, _REPLY_HEAD_BYTES + _SOCKET_ID.size + _REPLY_TAIL_BYTES)
+    tail = _REPLY_HEAD_BYTES + _SOCKET_ID.size
+    info = _attribute(body, tail + _REPLY_TAIL.size)
     if info is None:
         return None
+    family = body[0]
     local_port, remote_port, local, remote, _, _ = _SOCKET_ID.unpack(identity)
     return TcpConnection(
         family=family,
@@ -190,6 +218,7 @@ def _decode(family: int, body: bytes) -> TcpConnection | None:
         remote_port=int.from_bytes(remote_port, "big"),
         info=decode_info(info),
         identity=identity,
+        uid=_REPLY_TAIL.unpack_from(body, tail)[3],
     )
 
 
@@ -210,8 +239,3 @@ def _text(family: int, packed: bytes) -> Address:
     if packed.startswith(_MAPPED):
         return Address(socket.inet_ntop(socket.AF_INET, packed.removeprefix(_MAPPED)))
     return Address(socket.inet_ntop(family, packed))
-
-
-def _canonical(address: Address) -> Address:
-    family = socket.AF_INET6 if is_ipv6(address) else socket.AF_INET
-    return _text(family, socket.inet_pton(family, address))

@@ -1,34 +1,21 @@
 """
 Decode ``struct tcp_info`` (include/uapi/linux/tcp.h), from getsockopt or from sock_diag.
 
-Only the fields that the probes read. The struct has only ever grown at its end; what decode_info
-reads is complete since Linux 4.1.
+Only the fields that are looked at. The struct has only ever grown at its end; what decode_info
+reads is complete since Linux 4.6.
 """
 
 import struct
 
-from common.record import dataclass
+from agent.connections import TcpInfo
 
 TCP_INFO_BYTES = 256
 _WORDS = struct.Struct("=8B24I")
 _COUNTS = struct.Struct("=2Q")  # bytes_acked, bytes_received
 _COUNTS_AT = 120
+_DATA_SEGMENTS_IN = struct.Struct("=I")
+_DATA_SEGMENTS_IN_AT = 152
 _OPTION_TIMESTAMPS = 1
-
-
-@dataclass(frozen=True, slots=True)
-class TcpInfo:
-    """One connection as the kernel sees it; the MSS values leave out the timestamp option."""
-
-    has_timestamps: bool
-    snd_mss_bytes: int
-    rcv_mss_bytes: int  # the largest segment received lately; 536 before any data
-    pmtu_bytes: int
-    rtt_seconds: float
-    advmss_bytes: int
-    retransmits: int  # all of this connection's, SYNs included
-    acked_bytes: int  # the SYN counts as one
-    received_bytes: int
 
 
 def decode_info(raw: bytes) -> TcpInfo:
@@ -45,4 +32,7 @@ def decode_info(raw: bytes) -> TcpInfo:
         retransmits=words[31],
         acked_bytes=acked,
         received_bytes=received,
+        received_segments=_DATA_SEGMENTS_IN.unpack_from(raw, _DATA_SEGMENTS_IN_AT)[0],
+        unacked=words[12],
+        quiet_seconds=min(words[17], words[19]) / 1e3,
     )

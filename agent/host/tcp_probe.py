@@ -17,8 +17,9 @@ import struct
 import time
 from collections.abc import Callable, Sequence
 
+from agent.connections import TcpInfo
 from agent.host.payload import count_rpc_records, rpc_null_calls
-from agent.host.tcp_info import TCP_INFO_BYTES, TcpInfo, decode_info
+from agent.host.tcp_info import TCP_INFO_BYTES, decode_info
 from agent.path import Delivery, Segment, is_ipv6, mss_bytes, packet_bytes
 from agent.state import Address
 from common.record import dataclass

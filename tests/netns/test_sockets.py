@@ -13,6 +13,7 @@ from typing import Self
 
 import pytest
 
+from agent.connections import Listing
 from agent.host.sockets import end_connections, list_connections
 from agent.ports import HostError
 from agent.state import Address
@@ -53,6 +54,12 @@ def is_dead(connection: socket.socket) -> bool:
     return connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNABORTED
 
 
+def listed(wire: Topology, *servers: str) -> Listing:
+    """List the connections to these servers."""
+    wanted = [(Address(server), PORT) for server in servers]
+    return wire.inside("cli", lambda: list_connections(wanted))
+
+
 def end(wire: Topology, above_bytes: int, port: int = PORT, *servers: str) -> int:
     """End the connections to these servers, all by default."""
     remote = [Address(server) for server in servers or (SERVER, SERVER_V6)]
@@ -71,8 +78,7 @@ def test_announced_mss_tells_the_mtu_at_birth(
         connection = connect(wire, opened, server)
     finally:
         wire.run("cli", "sysctl", "-qw", "net.ipv4.tcp_timestamps=1")
-    remote = [Address(server)]
-    (found,) = wire.inside("cli", lambda: list_connections(remote, PORT))
+    (found,) = listed(wire, server).connections
     assert found.announced_mss_bytes == 9000 - headers
     assert found.info.advmss_bytes == 9000 - headers - 12 * timestamps
     assert (found.remote, found.remote_port) == (server, PORT)
@@ -85,26 +91,25 @@ def test_list_agrees_with_proc(wire: Topology, opened: ExitStack) -> None:
     """Nothing is swallowed: /proc/net/tcp and tcp6 count the same connections."""
     for server in (SERVER, SERVER_V6, SERVER):
         connect(wire, opened, server)
-    listed = wire.inside(
-        "cli", lambda: list_connections([Address(SERVER), Address(SERVER_V6)], PORT)
-    )
+    found = listed(wire, SERVER, SERVER_V6)
     lines = wire.run("cli", "cat", "/proc/net/tcp", "/proc/net/tcp6").splitlines()
     established = [line for line in lines if f":{PORT:04X} 01 " in line]
-    assert len(listed) == len(established) == 3
+    assert len(found.connections) == len(established) == 3
+    assert found.unlisted == 0
 
 
 def test_many_connections_need_several_batches(wire: Topology, opened: ExitStack) -> None:
     """The kernel answers in parts; all of them are read."""
     for _number in range(150):
         connect(wire, opened, SERVER)
-    assert len(wire.inside("cli", lambda: list_connections([Address(SERVER)], PORT))) == 150
+    assert len(listed(wire, SERVER).connections) == 150
     assert end(wire, 1500) == 150
 
 
 def test_mapped_address_is_the_ipv4_address_on_the_wire(wire: Topology, opened: ExitStack) -> None:
     """A dual-stack socket to ::ffff:a.b.c.d is a connection to a.b.c.d."""
     connection = connect(wire, opened, f"::ffff:{SERVER}")
-    (found,) = wire.inside("cli", lambda: list_connections([Address(SERVER)], PORT))
+    (found,) = listed(wire, SERVER).connections
     assert (found.family, found.remote) == (socket.AF_INET6, SERVER)
     assert end(wire, 1500, PORT, SERVER) == 1
     assert is_dead(connection)
@@ -166,7 +171,7 @@ def test_without_the_capability_it_says_what_is_missing(wire: Topology, opened: 
     connect(wire, opened, SERVER)
     code = (
         "from agent.host.sockets import end_connections, list_connections\n"
-        f"print(len(list_connections(['{SERVER}'], {PORT})), flush=True)\n"
+        f"print(len(list_connections([('{SERVER}', {PORT})]).connections), flush=True)\n"
         f"end_connections(['{SERVER}'], {PORT}, 1500)"
     )
     words = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-all", sys.executable, "-c", code)
@@ -204,7 +209,7 @@ def test_kernel_without_support_is_named(code: int, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("agent.host.sockets._open", Refusing)
     with pytest.raises(HostError) as raised:
-        list_connections([Address(SERVER)], PORT)
+        list_connections([(Address(SERVER), PORT)])
     assert raised.value.errno == code
 
 
@@ -213,3 +218,13 @@ def test_no_descriptor_is_left_behind(wire: Topology) -> None:
     before = os.listdir("/proc/self/fd")  # noqa: PTH208 - counted while it is open, both times
     end(wire, 1500)
     assert len(os.listdir("/proc/self/fd")) == len(before)  # noqa: PTH208
+
+
+def test_silence_is_not_taken_for_no_connections(
+    wire: Topology, opened: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel that lists nothing without an error is found out by /proc/net/tcp and tcp6."""
+    for server in (SERVER, SERVER_V6):
+        connect(wire, opened, server)
+    monkeypatch.setattr("agent.host.sockets._ask", lambda *_: iter(()))
+    assert listed(wire, SERVER, SERVER_V6) == Listing((), unlisted=2)

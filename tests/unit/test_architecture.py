@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("agent", "common", "cli", "webhook", "tests")
 PURE = (
     *("state", "plan", "links", "sysctls", "verdict", "report", "node", "path"),
-    *("clouds", "nfs", "nfs_stats"),
+    *("clouds", "connections", "nfs", "nfs_stats"),
 )
 IMPURE_MODULES = {"os", "socket", "subprocess", "agent.host", "agent.cluster"}
 MAX_FILE_LINES = 400
