@@ -11,10 +11,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from agent.commands.terminal import BAD_INPUT, NOT_FINE
-from agent.config import SETTINGS, AgentConfig, ConfigError, load
+from agent.config import SETTINGS, AgentConfig, load, with_endpoints
+from agent.parse import ConfigError
 from agent.ports import AgentError
 from agent.readers import endpoint
-from common.record import replace
 from common.telemetry import VERSION
 
 _HELP_WIDTH = 78
@@ -152,8 +152,7 @@ def _config(options: argparse.Namespace, environment: Mapping[str, str]) -> Agen
         errors += _missing_credentials(environment)
     if errors:
         raise ConfigError(tuple(errors))
-    merged = tuple(dict.fromkeys((*config.storage_endpoints, *extra)))
-    return replace(config, storage_endpoints=merged)
+    return with_endpoints(config, extra)
 
 
 def _missing_credentials(environment: Mapping[str, str]) -> Sequence[str]:

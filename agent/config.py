@@ -3,42 +3,41 @@ The agent's settings: one file (YAML, of which JSON is a part) plus environment,
 
 Every setting is a row of SETTINGS: its place in the file, how it is read, its default and what it
 does. The environment variable of ``probe.retrySeconds`` is ``TUNEGATE_PROBE_RETRY_SECONDS``; it
-wins over the file. All errors leave together, each naming its field.
+wins over the file. A profile's settings lie between the two, field by field; mappings (sysctls)
+row by row. All errors leave together, each naming its field, also those of profiles not chosen.
 """
 
 import json
 from binascii import crc32
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from agent.ports import AgentError
+from agent.near import near
+from agent.parse import ConfigError, parse, read_text
 from agent.readers import (
+    AUTO,
     boolean,
     choice,
     endpoints,
     integer,
     number,
     patterns,
+    size_or_auto,
     sysctl_rows,
     taint_keys,
     text,
 )
 from agent.sysctls import DEFAULT_ROWS, SysctlRow
 from common.names import GATE_TAINTS
-from common.record import dataclass
+from common.record import dataclass, replace
 
+if TYPE_CHECKING:
+    from agent.match import Match
+
+JUMBO_BYTES = 9000
 ENVIRONMENT_PREFIX = "TUNEGATE_"
 AUTOSCALER_PATIENCE_SECONDS = 15 * 60
 """cluster-autoscaler's --max-node-startup-time: a node gated for longer counts as broken."""
-
-
-class ConfigError(AgentError):
-    """The settings cannot be used; ``errors`` holds one sentence for each field at fault."""
-
-    def __init__(self, errors: tuple[str, ...]) -> None:
-        """Keep the sentences and join them into one message."""
-        super().__init__("\n".join(errors))
-        self.errors = errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +66,17 @@ def _snake(path: str) -> str:
     )
 
 
+def _read_apart(_raw: object) -> tuple[()]:
+    """Stand in for a reader: profiles are read when the settings that they lie over are."""
+    return ()
+
+
 _SECONDS = number(0, 86400)
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("mtu", integer(1280, 65535), 9000, "MTU wanted on the storage links, bytes"),
+    Setting(
+        "mtu", size_or_auto(1280, 65535), JUMBO_BYTES, "MTU wanted on the storage links, or auto"
+    ),
     Setting("links.include", patterns, (), "tune exactly these links (name globs or CIDRs)"),
     Setting("links.exclude", patterns, (), "never tune these links (name globs or CIDRs)"),
     Setting("storage.endpoints", endpoints, (), "NFS servers: name or address, :port optional"),
@@ -105,14 +111,22 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("server.port", integer(0, 65535), 9469, "their port; 0 switches the server off"),
     Setting("log.format", choice("json", "text"), "json", "log lines for machines or people"),
     Setting("node.name", text, "", "this node's name in Kubernetes"),
+    Setting("profiles", _read_apart, (), "settings for the nodes that match; the first match wins"),
 )
+OF_THE_PROCESS = ("server", "log", "node", "profiles")
+"""The settings that no profile may have: they hold for the process, whatever node it is on."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
-    """The settings, decoded; field by field the rows of SETTINGS."""
+    """
+    The settings, decoded; field by field the rows of SETTINGS.
 
-    mtu: int
+    Besides, what ``profiles.choose`` made of the node: ``profile`` is the name of the profile whose
+    settings these are, "" for the file's top level; ``cloud`` the node's cloud, "" when unknown.
+    """
+
+    mtu: int | str
     links_include: tuple[str, ...]
     links_exclude: tuple[str, ...]
     storage_endpoints: tuple[tuple[str, int], ...]
@@ -135,15 +149,53 @@ class AgentConfig:
     server_port: int
     log_format: str
     node_name: str
+    profiles: tuple["Profile", ...]
+    profile: str = ""
+    cloud: str = ""
+
+    @property
+    def is_auto(self) -> bool:
+        """Return whether the MTU is what links, cloud and path allow."""
+        return self.mtu == AUTO
+
+    @property
+    def mtu_bytes(self) -> int:
+        """Return the MTU to aim at; where it is auto, the cloud's ceiling, 9000 when unknown."""
+        return self._target[0]
+
+    @property
+    def auto_from(self) -> str:
+        """Return what that MTU comes from where it is auto, "" where a person named it."""
+        return self._target[1]
+
+    @property
+    def _target(self) -> tuple[int, str]:
+        if isinstance(self.mtu, int):
+            return self.mtu, ""
+        from agent.clouds import CLOUDS  # noqa: PLC0415 - only auto asks for it
+
+        ceiling = CLOUDS[self.cloud].ceiling_bytes if self.cloud in CLOUDS else None
+        if ceiling:
+            return ceiling, f"the most that {self.cloud} carries"
+        return JUMBO_BYTES, f"{JUMBO_BYTES} where no cloud's ceiling is known"
 
     @property
     def hash(self) -> str:
         """Return a short hash of what decides the host's state, for the state annotation."""
         names = [item.attribute for item in SETTINGS if _shapes(item.attribute)]
-        shaping = [getattr(self, name) for name in names]
+        shaping = [self.mtu_bytes, *(getattr(self, name) for name in names)]
         # not the rows' "why": a reworded text is no other setting
         rows = [(row.key, row.wanted, row.compare.value, row.is_required) for row in self.sysctls]
         return f"{crc32(repr((shaping, rows)).encode()):08x}"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Settings for the nodes that match: ``config`` is the whole, merged configuration."""
+
+    name: str
+    match: "Match"
+    config: AgentConfig
 
 
 def _shapes(name: str) -> bool:
@@ -157,14 +209,39 @@ def load(path: str | None, environment: Mapping[str, str]) -> AgentConfig:
     Raises:
         ConfigError: Every unknown field and every unusable value, each in one sentence.
     """
-    found, errors = _flatten(_read_file(path) if path else {}, path or "")
-    sources = {name: (value, f"{path}: {name}") for name, value in found.items()}
+    return decode(read_text(path) if path else "", path or "", environment)
+
+
+def decode(content: str, path: str, environment: Mapping[str, str]) -> AgentConfig:
+    """Return the settings of a file's text, as ``load`` does; raises ConfigError."""
+    errors: list[str] = []
+    found = _flatten(parse(content, path), f"{path}: ", errors, SETTINGS)
+    file = {name: (value, f"{path}: {name}") for name, value in found.items()}
+    variables = _variables(environment)
+    config = _config({**file, **variables}, errors)
+    if "profiles" in file or "profiles" in variables:
+        config = replace(config, profiles=tuple(_profiles(file, variables, errors)))
+    if errors:
+        raise ConfigError(tuple(errors))
+    return config
+
+
+Sources = Mapping[str, tuple[Any, str]]
+"""Raw values by setting, each with where it stands."""
+
+
+def _variables(environment: Mapping[str, str]) -> Sources:
+    found: dict[str, tuple[Any, str]] = {}
     for setting in SETTINGS:
         if setting.variable in environment:
             value = environment[setting.variable]
             # a node may be called 1e3 or true
             raw = value if setting.read is text else _scalar(value)
-            sources[setting.path] = (raw, setting.variable)
+            found[setting.path] = (raw, setting.variable)
+    return found
+
+
+def _config(sources: Sources, errors: list[str]) -> AgentConfig:
     values: dict[str, Any] = {}
     for setting in SETTINGS:
         values[setting.attribute] = setting.default
@@ -175,96 +252,76 @@ def load(path: str | None, environment: Mapping[str, str]) -> AgentConfig:
             values[setting.attribute] = setting.read(raw)
         except ValueError as error:
             errors.append(f"{where}: {error}")
-    if errors:
-        raise ConfigError(tuple(errors))
     return AgentConfig(**values)
 
 
-def _read_file(path: str) -> object:
-    try:
-        with open(path, encoding="utf-8") as file:
-            content = file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError((f"{path}: cannot read the configuration: {error}",)) from error
-    return parse(content, path)
+def _profiles(file: Sources, variables: Sources, errors: list[str]) -> Iterable[Profile]:
+    """Yield each profile over the file's settings and below the environment's."""
+    from agent.drafts import read_drafts  # noqa: PLC0415 - only files with profiles pay for it
+
+    own = [item for item in SETTINGS if item.path.partition(".")[0] not in OF_THE_PROCESS]
+    raw, where = {**file, **variables}["profiles"]
+    drafts = read_drafts(
+        raw, where, errors, lambda tree, place, into: _flatten(tree, place, into, own)
+    )
+    for draft in drafts:
+        over = {name: (value, f"{draft.place}{name}") for name, value in draft.found.items()}
+        _config(over, errors)
+        if not errors:
+            merged = {**file, **{name: _over(file, name, over[name]) for name in over}}
+            merged = {**merged, **variables, "profiles": ([], where)}
+            yield Profile(
+                draft.name, draft.match, replace(_config(merged, errors), profile=draft.name)
+            )
 
 
-def parse(content: str, path: str) -> object:
+def _over(file: Sources, name: str, over: tuple[Any, str]) -> tuple[Any, str]:
+    """Return a value laid over the file's: a mapping key by key, everything else whole."""
+    value, place = over
+    under = file[name][0] if name in file else None
+    if isinstance(value, dict) and isinstance(under, dict):
+        return {**under, **value}, place
+    return over
+
+
+def with_endpoints(config: AgentConfig, more: Iterable[tuple[str, int]]) -> AgentConfig:
+    """Return the settings, and those of each profile, with more storage endpoints."""
+    merged = tuple(dict.fromkeys((*config.storage_endpoints, *more)))
+    profiles = tuple(
+        replace(item, config=with_endpoints(item.config, more)) for item in config.profiles
+    )
+    return replace(config, storage_endpoints=merged, profiles=profiles)
+
+
+def _flatten(
+    tree: object, place: str, errors: list[str], settings: Iterable[Setting]
+) -> dict[str, Any]:
     """
-    Parse YAML or JSON text.
+    Return the settings by dotted path; each name that is not one is added to the errors.
 
-    Raises:
-        ConfigError: It is neither; the message gives line and column.
+    ``place`` stands before a name in an error: ``FILE: `` or ``FILE: profiles[0].settings.``
     """
-    if content.lstrip().startswith("{"):
-        try:
-            return json.loads(content, object_pairs_hook=lambda pairs: _unique(pairs, path))
-        except (ValueError, RecursionError):
-            pass  # a YAML flow mapping begins the same way
-    import yaml  # noqa: PLC0415 - 13 ms that a JSON file does not pay
-
-    try:
-        return yaml.load(content, _loader(yaml))  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
-        raise ConfigError((f"{path}: not YAML: {' '.join(str(error).split())}",)) from error
-    except RecursionError as error:
-        raise ConfigError((f"{path}: not YAML: too deep",)) from error
-
-
-def _unique(pairs: list[tuple[str, Any]], path: str) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigError(tuple(f"{path}: {name}: stands twice" for name in twice))
-    return dict(pairs)
-
-
-def _loader(yaml: Any) -> Any:  # noqa: ANN401 - a module that is imported late
-    """Return a safe YAML loader that refuses a key that stands twice, with line and column."""
-
-    class Loader(yaml.SafeLoader):  # type: ignore[misc]  # its base is only known at run time
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002
-            seen = set()
-            for key, _ in node.value:
-                name = str(key.value)  # a key may be a list
-                if name in seen:
-                    message = f"{name} stands twice"
-                    raise yaml.constructor.ConstructorError(None, None, message, key.start_mark)
-                seen.add(name)
-            return super().construct_mapping(node, deep=deep)
-
-    return Loader
-
-
-def _flatten(tree: object, path: str) -> tuple[dict[str, Any], list[str]]:
-    """Return the settings by dotted path, and an error for each name that is not one."""
-    known = {setting.path for setting in SETTINGS}
+    known = {setting.path for setting in settings}
     sections = {name.partition(".")[0] for name in known if "." in name}
     found: dict[str, Any] = {}
-    errors: list[str] = []
     if tree is not None and not isinstance(tree, dict):
-        return {}, [f"{path}: the configuration must be a mapping of settings"]
+        errors.append(f"{place.rstrip('. :')}: the configuration must be a mapping of settings")
+        return {}
     for name, value in (tree or {}).items():
         if name in known:
             found[name] = value
         elif name not in sections:
-            errors.append(f"{path}: {name}: no such setting{_near(str(name), known | sections)}")
+            errors.append(f"{place}{name}: no such setting{near(str(name), known | sections)}")
         elif not isinstance(value, dict):
-            errors.append(f"{path}: {name}: must be a mapping of settings")
+            errors.append(f"{place}{name}: must be a mapping of settings")
         else:
             for inner, leaf in value.items():
                 dotted = f"{name}.{inner}"
                 if dotted in known:
                     found[dotted] = leaf
                 else:
-                    errors.append(f"{path}: {dotted}: no such setting{_near(dotted, known)}")
-    return found, errors
-
-
-def _near(name: str, known: set[str]) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415 - only a typing mistake pays for it
-
-    close = get_close_matches(name, sorted(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+                    errors.append(f"{place}{dotted}: no such setting{near(dotted, known)}")
+    return found
 
 
 def _scalar(value: str) -> object:

@@ -41,7 +41,8 @@ class Desired:
 
     ``ceilings`` holds, per link, the largest MTU that was proven or accepted (a black hole, a
     refusal, a server that does not answer yet); ``first_values`` the journal's first value of each
-    target that still holds a value of ours: no link is lowered below it.
+    target that still holds a value of ours: no link is lowered below it. ``auto_from`` says what
+    ``mtu_bytes`` comes from where it is auto, "" where a person named it.
     """
 
     mtu_bytes: int
@@ -52,6 +53,7 @@ class Desired:
     ceilings: Mapping[LinkName, int] = field(default_factory=dict)
     first_values: Mapping[str, str] = field(default_factory=dict)
     ignored_targets: frozenset[str] = frozenset()
+    auto_from: str = ""
 
 
 def link_target(name: LinkName) -> str:
@@ -90,7 +92,13 @@ def _endpoint_findings(desired: Desired, choice: Choice) -> tuple[Finding, ...]:
 
 
 def _maximum_findings(choice: Choice, desired: Desired, state: HostState) -> list[Finding]:
-    """Return a note for each link that is held to its own maximum, e.g. 8896 or 3900 in clouds."""
+    """
+    Return a note for each link that is held to its own maximum, e.g. 8896 or 3900 in clouds.
+
+    Where the MTU is auto, that maximum is the target.
+    """
+    if desired.auto_from:
+        return []
     held = {
         layer
         for name in choice.links
@@ -199,13 +207,15 @@ def _in_order(changes: Sequence[LinkMtuChange]) -> tuple[LinkMtuChange, ...]:
 
 
 def _why(link: Link, mtu_bytes: int, desired: Desired) -> str:
+    """Return which of the target, the link, the path and the other links decided."""
     if mtu_bytes == desired.mtu_bytes:
-        return "mtu"
+        return f"mtu auto, {desired.auto_from}" if desired.auto_from else "mtu"
+    target = "auto" if desired.auto_from else desired.mtu_bytes
     if mtu_bytes == link.max_mtu_bytes:
-        return f"mtu {desired.mtu_bytes}, held to the link's own maximum"
+        return f"mtu {target}, held to the link's own maximum"
     if mtu_bytes == desired.ceilings.get(link.name):
-        return f"mtu {desired.mtu_bytes}, held to what the path passes"
-    return f"mtu {desired.mtu_bytes}, held to the links below or to the first value"
+        return f"mtu {target}, held to what the path passes"
+    return f"mtu {target}, held to the links below or to the first value"
 
 
 def _plan_sysctl(

@@ -1,10 +1,19 @@
 """
 Profiles: one configuration for several node pools, chosen by what is known of the node. Pure.
+
+The first profile that matches wins; where none does, the file's top level holds. What nobody could
+be asked (labels off the cluster or before the API server answers) matches no rule about it.
 """
 
 from collections.abc import Mapping
 
-from common.record import dataclass
+from agent.config import SETTINGS, AgentConfig, Profile
+from agent.sysctls import Compare, SysctlRow
+from common.record import dataclass, replace
+
+DEFAULT = "default"
+"""What the file's top level is called where a profile's name stands."""
+_UNKNOWN = "asks for labels, and the node's are not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +22,128 @@ class NodeFacts:
     What is known of the node itself: its Kubernetes labels and ``spec.providerID``.
 
     ``labels`` None means that nobody could be asked for them, which is not the same as none.
+    ``machine_cloud`` is the cloud that the machine's firmware names, for a node without a
+    provider ID.
     """
 
     labels: Mapping[str, str] | None = None
     provider_id: str = ""
+    machine_cloud: str = ""
+
+    @property
+    def cloud(self) -> str:
+        """Return the name of the node's cloud, "" when nothing tells."""
+        if not self.provider_id:
+            return self.machine_cloud
+        from agent.clouds import detect_from_provider_id  # noqa: PLC0415 - rarely asked
+
+        cloud = detect_from_provider_id(self.provider_id)
+        return cloud.name if cloud else self.machine_cloud
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """
+    The settings of one node.
+
+    ``why`` says why this profile, ``passed_over`` why not each one before it. ``lacks_labels``: one
+    of those asks for labels, which are not known, so that another choice is possible.
+    """
+
+    name: str
+    why: str
+    config: AgentConfig
+    passed_over: tuple[str, ...] = ()
+    lacks_labels: bool = False
+
+
+def choose(config: AgentConfig, facts: NodeFacts) -> Chosen:
+    """Return the settings for a node of which this is known: the first profile that matches."""
+    cloud = facts.cloud if config.profiles or config.is_auto else ""
+    passed_over: list[str] = []
+    lacks_labels = False
+    for profile in config.profiles:
+        if not (miss := _mismatch(profile, facts, cloud)):
+            why, chosen = str(profile.match), profile.config
+            break
+        passed_over.append(f"{profile.name}: {miss}")
+        lacks_labels |= miss == _UNKNOWN
+    else:
+        why = "no profile matches" if config.profiles else "there are no profiles"
+        chosen = replace(config, profiles=())
+    chosen = replace(chosen, cloud=cloud)
+    return Chosen(chosen.profile or DEFAULT, why, chosen, tuple(passed_over), lacks_labels)
+
+
+def named(config: AgentConfig, name: str, facts: NodeFacts) -> Chosen | None:
+    """Return the settings of the profile of this name whatever the node is like, None if absent."""
+    found = {profile.name: profile.config for profile in config.profiles}
+    found[DEFAULT] = replace(config, profiles=())
+    if name not in found:
+        return None
+    cloud = facts.cloud if found[name].is_auto else ""
+    return Chosen(name, "asked for by name", replace(found[name], cloud=cloud))
+
+
+def _mismatch(profile: Profile, facts: NodeFacts, cloud: str) -> str:
+    """Return the first rule that the node does not keep, "" when it keeps all."""
+    if profile.match.clouds and cloud not in profile.match.clouds:
+        wanted = "|".join(profile.match.clouds)
+        return f"wants cloud {wanted}, the node's is {cloud or 'not known'}"
+    if profile.match.labels and facts.labels is None:
+        return _UNKNOWN
+    for rule in profile.match.labels:
+        if not rule.holds(facts.labels or {}):
+            have = (facts.labels or {}).get(rule.key)
+            return f"wants {rule}, the node has {'none' if have is None else repr(have)}"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A setting that a profile gives another value, both as text."""
+
+    path: str
+    before: str
+    after: str
+
+
+def differences(base: AgentConfig, chosen: AgentConfig) -> tuple[Difference, ...]:
+    """Return what the chosen settings change of the top level's, sysctls row by row."""
+    found: list[Difference] = []
+    for setting in SETTINGS:
+        before, after = getattr(base, setting.attribute), getattr(chosen, setting.attribute)
+        if setting.path == "sysctls":
+            found += _row_differences(base, chosen)
+        elif setting.path != "profiles" and before != after:
+            found.append(Difference(setting.path, _text(before), _text(after)))
+    return tuple(found)
+
+
+def _row_differences(base: AgentConfig, chosen: AgentConfig) -> list[Difference]:
+    before = {row.key: _row(row) for row in base.sysctls}
+    after = {row.key: _row(row) for row in chosen.sysctls}
+    return [
+        Difference(f"sysctls.{key}", before.get(key, "none"), after.get(key, "none"))
+        for key in dict.fromkeys((*before, *after))
+        if before.get(key) != after.get(key)
+    ]
+
+
+def _row(row: SysctlRow) -> str:
+    exact = " exactly" if row.compare is Compare.EXACT else ""
+    return row.text + exact + ("" if row.is_required else " (advisory)")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(_item, value)) or "none"
+    return str(value)
+
+
+def _item(value: object) -> str:
+    """Return an endpoint as host:port, anything else as it is."""
+    if isinstance(value, tuple):
+        host, port = value
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return str(value)

@@ -16,6 +16,7 @@ NFS_PORT = 2049
 MAX_PORT = 65535
 _BROADCAST = IPv4Address("255.255.255.255")
 MAX_KEY_LENGTH = 63
+AUTO = "auto"
 MAX_SYSCTL_VALUE = 2**31 - 1
 
 
@@ -26,6 +27,21 @@ def integer(low: int, high: int) -> Callable[[Any], int]:
         if isinstance(raw, bool) or not isinstance(raw, int) or not low <= raw <= high:
             raise ValueError(f"must be a whole number from {low} to {high}, not {raw!r}")
         return raw
+
+    return read
+
+
+def size_or_auto(low: int, high: int) -> Callable[[Any], int | str]:
+    """Return a reader of a whole number from low to high, or the word ``auto``."""
+    whole = integer(low, high)
+
+    def read(raw: object) -> int | str:
+        if raw == AUTO:
+            return AUTO
+        try:
+            return whole(raw)
+        except ValueError as error:
+            raise ValueError(str(error).replace(", not", " or auto, not")) from None
 
     return read
 
@@ -174,12 +190,17 @@ def taint_keys(raw: object) -> tuple[str, ...]:
 
 
 def _taint_key(item: str) -> str:
+    if not is_qualified_name(item):
+        raise ValueError(f"{item!r} is not a taint key: expected prefix/name or name")
+    return item
+
+
+def is_qualified_name(item: str) -> bool:
+    """Return whether this is a key as labels and taints have: an optional DNS prefix and a name."""
     prefix, slash, name = item.rpartition("/")
     body = name.replace("-", "").replace("_", "").replace(".", "")
     is_name = 0 < len(name) <= MAX_KEY_LENGTH and body.isascii() and body.isalnum()
-    if not is_name or (slash and not all(_is_label(label) for label in prefix.split("."))):
-        raise ValueError(f"{item!r} is not a taint key: expected prefix/name or name")
-    return item
+    return is_name and (not slash or all(_is_label(label) for label in prefix.split(".")))
 
 
 def sysctl_rows(raw: object) -> tuple[SysctlRow, ...]:

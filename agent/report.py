@@ -33,8 +33,11 @@ def build(
     """Return the report of a pass that ended in this scene."""
     remaining = scene.plan
     findings = [*failures, *remaining.findings, *scene.known.findings]
+    is_auto = bool(scene.desired.auto_from)
     findings += [
-        ceiling_finding(item) for item in ceilings if item.mtu_bytes < scene.desired.mtu_bytes
+        ceiling_finding(item, is_auto=is_auto)
+        for item in ceilings
+        if item.mtu_bytes < scene.desired.mtu_bytes
     ]
     for proof in proofs:
         findings += _proof_findings(scene, proof)

@@ -134,7 +134,8 @@ class Survey:
         for name, mtu in self.withheld.items():
             ceilings[name] = min(mtu, ceilings.get(name, mtu))
         desired = Desired(
-            mtu_bytes=config.mtu,
+            mtu_bytes=config.mtu_bytes,
+            auto_from=config.auto_from,
             rows=config.sysctls,
             guard=MemoryGuard(config.memory_connections, config.memory_share),
             links=LinkPolicy(config.links_include, config.links_exclude),

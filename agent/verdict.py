@@ -46,11 +46,17 @@ def outcome_of(findings: Iterable[Finding]) -> Outcome:
     return Outcome.TUNED
 
 
-def ceiling_finding(ceiling: Ceiling) -> Finding:
-    """Return what a link held below its target means."""
+def ceiling_finding(ceiling: Ceiling, *, is_auto: bool = False) -> Finding:
+    """
+    Return what a link held below its target means.
+
+    Where the MTU is auto, a path that says what it carries is the target; one that loses packets
+    without a word is a fault all the same.
+    """
+    is_target = is_auto and ceiling.reason is Reason.PATH_BELOW_TARGET
     return Finding(
         check="links" if ceiling.reason is Reason.LINK_REFUSED_MTU else "path",
-        severity=Severity.DEGRADED,
+        severity=Severity.NOTE if is_target else Severity.DEGRADED,
         reason=ceiling.reason,
         target=ceiling.link,
         message=ceiling.message,

@@ -1,0 +1,79 @@
+"""
+Read the list of profiles up to what lies over the file's other settings; errors name their place.
+
+Only a configuration with profiles imports this. Pure.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from agent.match import Match, read_match
+from agent.near import near
+from agent.readers import MAX_KEY_LENGTH
+from common.record import dataclass
+
+DEFAULT = "default"
+"""The name of what holds where no profile is chosen: the file's top level."""
+
+Flatten = Callable[[object, str, list[str]], dict[str, Any]]
+"""From a tree of settings, the place of its names and the errors so far to raw values by path."""
+
+_PARTS = {"name", "match", "settings"}
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A profile before it is merged: ``found`` are its own raw values by path, ``place`` theirs."""
+
+    name: str
+    match: Match
+    found: dict[str, Any]
+    place: str
+
+
+def read_drafts(raw: object, where: str, errors: list[str], flatten: Flatten) -> tuple[Draft, ...]:
+    """Read ``[{name, match, settings}, ...]``; what is wrong is added to the errors."""
+    if not isinstance(raw, list):
+        errors.append(f"{where}: must be a list of profiles, not {raw!r}")
+        return ()
+    drafts = [_draft(one, f"{where}[{index}]", errors, flatten) for index, one in enumerate(raw)]
+    for index, draft in enumerate(drafts):
+        first = next(number for number, one in enumerate(drafts) if one.name == draft.name)
+        if first < index and draft.name:
+            errors.append(f"{where}[{index}].name: {draft.name!r} is profiles[{first}]'s already")
+    greedy = next((number for number, one in enumerate(drafts) if one.match.takes_all), len(drafts))
+    if not errors and greedy < len(drafts) - 1:
+        word = f"profiles[{greedy}] before it takes every node"
+        errors.append(f"{where}[{greedy + 1}]: can never be chosen: {word}")
+    return tuple(drafts)
+
+
+def _draft(raw: object, where: str, errors: list[str], flatten: Flatten) -> Draft:
+    if not isinstance(raw, dict):
+        errors.append(f"{where}: must be a mapping of name, match and settings, not {raw!r}")
+        return Draft("", Match(), {}, where)
+    errors += [
+        f"{where}.{name}: no such setting{near(str(name), _PARTS)}"
+        for name in raw
+        if name not in _PARTS
+    ]
+    errors += [f"{where}.{part}: is missing" for part in ("name", "match") if part not in raw]
+    name = _name(raw["name"], f"{where}.name", errors) if "name" in raw else ""
+    match = read_match(raw["match"], f"{where}.match", errors) if "match" in raw else Match()
+    place = f"{where}.settings."
+    return Draft(name, match, flatten(raw.get("settings"), place, errors), place)
+
+
+def _name(raw: object, where: str, errors: list[str]) -> str:
+    is_name = (
+        isinstance(raw, str)
+        and 0 < len(raw) <= MAX_KEY_LENGTH
+        and raw.isascii()
+        and raw.replace("-", "a").isalnum()
+        and raw == raw.lower()
+    )
+    if not is_name:
+        errors.append(f"{where}: must be a name of a-z, 0-9 and -, not {raw!r}")
+    elif raw == DEFAULT:
+        errors.append(f"{where}: {DEFAULT!r} is what holds where no profile matches")
+    return str(raw)
