@@ -102,6 +102,12 @@ SETTINGS: tuple[Setting, ...] = (
         0,
         "open anyway after this long; 0 never",
     ),
+    Setting(
+        "gate.onStandby",
+        choice("open", "hold"),
+        "open",
+        "gate while the node's mode is observe or off",
+    ),
     Setting("watch.pollSeconds", number(0.1, 3600), 30, "how often sysctls are read again"),
     Setting("watch.probeSeconds", number(1, 86400), 300, "how often the path is proven again"),
     Setting("watch.repairs", integer(1, 1000), 5, "repairs of a target before it is left alone"),
@@ -111,6 +117,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("server.port", integer(0, 65535), 9469, "their port; 0 switches the server off"),
     Setting("log.format", choice("json", "text"), "json", "log lines for machines or people"),
     Setting("node.name", text, "", "this node's name in Kubernetes"),
+    Setting(
+        "node.heartbeatSeconds",
+        integer(0, 604800),
+        3600,
+        "how often the condition's lastHeartbeatTime is renewed; 0 never",
+    ),
     Setting("profiles", _read_apart, (), "settings for the nodes that match; the first match wins"),
 )
 OF_THE_PROCESS = ("server", "log", "node", "profiles")
@@ -140,6 +152,7 @@ class AgentConfig:
     gate_on_degraded: str
     gate_on_failed: str
     gate_deadline_seconds: float
+    gate_on_standby: str
     watch_poll_seconds: float
     watch_probe_seconds: float
     watch_repairs: int
@@ -149,6 +162,7 @@ class AgentConfig:
     server_port: int
     log_format: str
     node_name: str
+    node_heartbeat_seconds: int
     profiles: tuple["Profile", ...]
     profile: str = ""
     cloud: str = ""

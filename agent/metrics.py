@@ -6,6 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from agent.mode import Mode
 from agent.state import CHECKS, Outcome, Proof, Report, Severity
 from agent.status import Status
 from common.names import AGENT_METRIC_PREFIX
@@ -13,6 +14,7 @@ from common.telemetry import VERSION
 
 KINDS = ("link", "sysctl")
 RESULTS = ("applied", "refused")
+UNKNOWN_MODE = "unknown"
 
 
 class StatusCollector(Collector):
@@ -39,6 +41,9 @@ class StatusCollector(Collector):
             "outcome",
             {outcome.value: float(outcome is now) for outcome in Outcome},
         )
+        text = "What a person lets the agent do: 1 for the present mode, 0 for the others."
+        modes = {mode: float(mode == status.mode) for mode in (*Mode, UNKNOWN_MODE)}
+        yield _labelled("mode", text, "mode", modes)
         yield _gauge("gate_open", "Whether the gate was opened and is.", float(status.is_gate_open))
         if status.gate_opened_seconds is not None:
             text = "Seconds from the start of the process to the first open gate."

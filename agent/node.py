@@ -9,6 +9,7 @@ Source of the shapes: Kubernetes API reference, core/v1 Node, NodeCondition and 
 import json
 from collections.abc import Mapping
 
+from agent.facts import NodeFacts
 from agent.state import LinkName, Outcome
 from common import names
 from common.record import dataclass
@@ -24,12 +25,13 @@ class Taint:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Our own condition as it stands on the Node; ``last_transition`` is RFC 3339 text."""
+    """Our own condition as it stands on the Node; its times are RFC 3339 text."""
 
     status: str
     reason: str
     message: str
     last_transition: str
+    last_heartbeat: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class NodeView:
     taints: tuple[Taint, ...]
     condition: Condition | None
     missing_maps: tuple[str, ...] = ()
+    provider_id: str = ""  # spec.providerID: "aws:///us-east-1a/i-0abc", "gce://...", ...
 
     def gate_taints(self, keys: tuple[str, ...] = names.GATE_TAINTS) -> tuple[str, ...]:
         """Return the keys of the gate taints that still stand; their values do not matter."""
@@ -60,6 +63,13 @@ class NodeView:
         boot_id = decode_state(self.annotations.get(names.ANNOTATION_STATE, "")).get("boot")
         return boot_id if isinstance(boot_id, str) else ""
 
+    @property
+    def facts(self) -> NodeFacts:
+        """Return what of the Node decides how its host is treated; what we write is no fact."""
+        ours = (names.LABEL_NETWORK, names.LABEL_MTU)
+        labels = {key: value for key, value in self.labels.items() if key not in ours}
+        return NodeFacts(labels, self.provider_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -69,6 +79,7 @@ class Wanted:
     ``outcome`` None means that the node is not judged (starting, observing, standing by): labels
     and annotation go, the condition is Unknown. PENDING keeps what this boot has already said.
     ``reason`` is CamelCase, ``message`` one sentence; ``link_mtus`` are in bytes, as read back.
+    ``beat_seconds`` is how often the condition is written though nothing changed, 0 for never.
     """
 
     outcome: Outcome | None
@@ -79,6 +90,7 @@ class Wanted:
     link_mtus: Mapping[LinkName, int]
     open_gate: bool
     taint_keys: tuple[str, ...] = names.GATE_TAINTS
+    beat_seconds: int = 0
 
 
 def is_gate(taint: Taint, keys: tuple[str, ...]) -> bool:
@@ -99,7 +111,8 @@ def node_view(raw: object) -> NodeView:
     """Return the view of one Node object as the API server sent it."""
     node = _mapping(raw)
     metadata = _mapping(node.get("metadata"))
-    taints = _mapping(node.get("spec")).get("taints")
+    spec = _mapping(node.get("spec"))
+    taints = spec.get("taints")
     conditions = _mapping(node.get("status")).get("conditions")
     return NodeView(
         name=_text(metadata.get("name")),
@@ -110,6 +123,7 @@ def node_view(raw: object) -> NodeView:
         taints=tuple(_taint(one) for one in taints) if isinstance(taints, list) else (),
         condition=_condition(conditions),
         missing_maps=tuple(m for m in ("labels", "annotations") if metadata.get(m) is None),
+        provider_id=_text(spec.get("providerID")),
     )
 
 
@@ -123,7 +137,7 @@ def _condition(conditions: object) -> Condition | None:
     ours = [one for one in map(_mapping, listed) if one.get("type") == names.CONDITION]
     if not ours:
         return None
-    keys = ("status", "reason", "message", "lastTransitionTime")
+    keys = ("status", "reason", "message", "lastTransitionTime", "lastHeartbeatTime")
     return Condition(*(_text(ours[0].get(key)) for key in keys))
 
 

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Mapping
 
-from agent.node import NodeView, Wanted, decode_state, is_gate
+from agent.node import Condition, NodeView, Wanted, decode_state, is_gate
 from agent.state import Outcome
 from common import names
 
@@ -47,12 +47,14 @@ def condition_patch(view: NodeView, wanted: Wanted, now_seconds: float) -> Opera
     Return the strategic merge patch of ``nodes/status`` for our condition, None when it stands.
 
     Conditions merge by ``type``, so the kubelet's own are kept; a uid that does not match is
-    refused with 422. ``lastTransitionTime`` moves only when the status does.
+    refused with 422. ``lastTransitionTime`` moves only when the status does, and
+    ``lastHeartbeatTime`` alone only when its beat is due.
     """
     status, now = condition_status(wanted), timestamp(now_seconds)
     message = clip(wanted.message)
     old = view.condition
-    if old and (old.status, old.reason, old.message) == (status, wanted.reason, message):
+    stands = old and (old.status, old.reason, old.message) == (status, wanted.reason, message)
+    if old and stands and not is_heartbeat_due(old, wanted, now_seconds):
         return None
     kept = old.last_transition if old and old.status == status else ""
     condition = {
@@ -64,6 +66,15 @@ def condition_patch(view: NodeView, wanted: Wanted, now_seconds: float) -> Opera
         "lastTransitionTime": kept or now,
     }
     return {"metadata": {"uid": view.uid}, "status": {"conditions": [condition]}}
+
+
+def is_heartbeat_due(condition: Condition, wanted: Wanted, now_seconds: float) -> bool:
+    """Return whether the condition must be renewed though nothing changed."""
+    if not wanted.beat_seconds:
+        return False
+    # RFC 3339 in UTC sorts as text; one from the future is a clock that was set back
+    oldest, newest = timestamp(now_seconds - wanted.beat_seconds), timestamp(now_seconds)
+    return not oldest < condition.last_heartbeat <= newest
 
 
 def condition_status(wanted: Wanted) -> str:
@@ -83,6 +94,7 @@ def state_annotation(view: NodeView, wanted: Wanted, now_seconds: float) -> str:
         "profile": wanted.profile_hash,
         "links": {link: wanted.link_mtus[link] for link in sorted(wanted.link_mtus)},
         "outcome": str(wanted.outcome or ""),
+        "beat": wanted.beat_seconds,
     }
     standing = view.annotations.get(names.ANNOTATION_STATE, "")
     decoded = decode_state(standing)

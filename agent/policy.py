@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from agent.config import AgentConfig
+from agent.mode import Mode
 from agent.node import Wanted
 from agent.state import Finding, LinkName, Outcome, Reason, Report, Severity, Verdict
 from agent.verdict import outcome_of, settle_pending
@@ -85,6 +86,19 @@ def wanted_of(report: Report, config: AgentConfig, boot_id: str, waited_seconds:
         link_mtus=report.link_mtus,
         open_gate=GatePolicy.of(config).opens(report.outcome, waited_seconds),
         taint_keys=config.gate_taints,
+        beat_seconds=config.node_heartbeat_seconds,
+    )
+
+
+def held(mode: Mode, message: str, config: AgentConfig, boot_id: str) -> Wanted:
+    """Return what the Node shall say while a person keeps the agent from tuning."""
+    reason = Reason.STANDING_BY if mode is Mode.OFF else Reason.OBSERVING
+    return replace(
+        unjudged(config, boot_id),
+        reason=reason.value,
+        message=message,
+        open_gate=config.gate_on_standby == "open",
+        beat_seconds=config.node_heartbeat_seconds,
     )
 
 
@@ -93,7 +107,7 @@ def unjudged(config: AgentConfig, boot_id: str) -> Wanted:
     nothing: Mapping[LinkName, int] = {}
     return Wanted(
         outcome=None,
-        reason="NotJudgedYet",
+        reason=Reason.NOT_JUDGED_YET.value,
         message="the node was started again; its network is being tuned",
         boot_id=boot_id,
         profile_hash=config.hash,

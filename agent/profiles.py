@@ -5,40 +5,14 @@ The first profile that matches wins; where none does, the file's top level holds
 be asked (labels off the cluster or before the API server answers) matches no rule about it.
 """
 
-from collections.abc import Mapping
-
 from agent.config import SETTINGS, AgentConfig, Profile
+from agent.facts import NodeFacts
 from agent.sysctls import Compare, SysctlRow
 from common.record import dataclass, replace
 
 DEFAULT = "default"
 """What the file's top level is called where a profile's name stands."""
 _UNKNOWN = "asks for labels, and the node's are not known"
-
-
-@dataclass(frozen=True, slots=True)
-class NodeFacts:
-    """
-    What is known of the node itself: its Kubernetes labels and ``spec.providerID``.
-
-    ``labels`` None means that nobody could be asked for them, which is not the same as none.
-    ``machine_cloud`` is the cloud that the machine's firmware names, for a node without a
-    provider ID.
-    """
-
-    labels: Mapping[str, str] | None = None
-    provider_id: str = ""
-    machine_cloud: str = ""
-
-    @property
-    def cloud(self) -> str:
-        """Return the name of the node's cloud, "" when nothing tells."""
-        if not self.provider_id:
-            return self.machine_cloud
-        from agent.clouds import detect_from_provider_id  # noqa: PLC0415 - rarely asked
-
-        cloud = detect_from_provider_id(self.provider_id)
-        return cloud.name if cloud else self.machine_cloud
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,13 @@ from queue import Empty, SimpleQueue
 
 from agent.breaker import Breaker
 from agent.config import AgentConfig
+from agent.facts import NodeFacts
+from agent.mode import Mode, mode_of
 from agent.plan import current_value
 from agent.policy import GatePolicy, contested_finding, retry_seconds, settled, with_findings
+from agent.ports import AgentError
 from agent.scene import Scene
+from agent.standby import WAITING_FOR_NODE, Standby
 from agent.state import Change, Finding, Outcome, Reason, Report, Severity
 from agent.status import Status
 from agent.tune import Tuner
@@ -33,12 +37,17 @@ class News(Enum):
     """Why the loop wakes."""
 
     HOST = auto()  # a link, route, address or mount changed
+    SWITCH = auto()  # the Node says something new of itself: its mode, its pool
     RETRY_FULL = auto()  # a person asks to try the full size again
     STOP = auto()
 
 
 Publish = Callable[[Report], None]
 """Told of each report that the Node shall show."""
+
+
+class HeldBackError(AgentError):
+    """The Node does not say, or not yet, that its host may be written to."""
 
 
 @dataclass(slots=True)
@@ -75,6 +84,8 @@ class Reconciler:
         log: where changes and verdicts are told.
         publish: told of each report that the Node shall show.
         announce: told (reason, message) of a repair.
+        standby: what is done while nothing may be tuned.
+        facts: what the Node says of itself, None while that is not known; may block at first.
     """
 
     config: AgentConfig
@@ -83,6 +94,8 @@ class Reconciler:
     log: Log
     publish: Publish
     announce: Callable[[str, str], None]
+    standby: Standby
+    facts: Callable[[], NodeFacts | None]
     news: SimpleQueue[News] = field(default_factory=SimpleQueue)
     _breaker: Breaker = field(init=False)
     _policy: GatePolicy = field(init=False)
@@ -107,8 +120,11 @@ class Reconciler:
         self.news.put(news)
 
     def first_pass(self) -> None:
-        """Tune the node for the first time."""
-        self._pass()
+        """Tune the node for the first time, as far as it may be."""
+        try:
+            self._pass()
+        except HeldBackError:
+            self._hold()
         self._due.poll = time.monotonic() + self.config.watch_poll_seconds
 
     def run(self) -> None:
@@ -121,7 +137,17 @@ class Reconciler:
             if News.RETRY_FULL in heard:
                 self.tuner.forget()
                 self._due.prove = 0.0
-            self._turn()
+            self.turn()
+
+    def turn(self) -> None:
+        """Look once: put drift right and prove what changed, as far as the Node allows."""
+        try:
+            if _may_write(self.facts()):
+                self._turn()
+                return
+        except HeldBackError:
+            pass
+        self._hold()
 
     def _wait(self) -> set[News]:
         """Sleep until there is news or something is due; return all the news there is."""
@@ -139,15 +165,17 @@ class Reconciler:
 
     def _turn(self) -> None:
         began = time.monotonic()
+        if self.standby.leave():
+            self.tuner.scene = None  # what differs from before is no drift, nobody held it
+            self._pass()
+            return
         is_poll = began >= self._due.poll
         if is_poll:
             self._due.poll = began + self.config.watch_poll_seconds
         has_changed = self._repair(resolve=is_poll)
         if has_changed or time.monotonic() >= self._due.prove:
             self._pass()
-        spent = time.monotonic() - began
-        if spent < SPACING_SECONDS:
-            time.sleep(SPACING_SECONDS - spent)
+        _space(began)
 
     def _repair(self, *, resolve: bool) -> bool:
         """Put drift right; return whether the paths must be proven again."""
@@ -183,7 +211,7 @@ class Reconciler:
     def _pass(self) -> None:
         """Do one whole pass and publish its report, unless it only says "not yet known"."""
         began, before = time.monotonic(), self.tuner.scene
-        report = self.tuner.tune(self._breaker.paused(began))
+        report = self.tuner.tune(self._breaker.paused(began), self._before_write)
         drifts = drifts_in(report.applied, before)
         for change in report.applied:
             if change in drifts:
@@ -207,6 +235,22 @@ class Reconciler:
         self.status.passed(report, time.monotonic() - began)
         if report.outcome is not Outcome.PENDING or not self.status.is_gate_open:
             self.publish(report)
+
+    def _before_write(self) -> None:
+        """Let a pass write only where the Node says that it may."""
+        if not _may_write(self.facts()):
+            raise HeldBackError(WAITING_FOR_NODE)
+
+    def _hold(self) -> None:
+        """Do what the mode allows short of tuning."""
+        began = time.monotonic()
+        self._due.poll = self._due.prove = began + self.config.watch_poll_seconds
+        facts = self.facts()
+        if _may_write(facts):  # switched back in this very moment
+            self.wake(News.SWITCH)
+            return
+        self.standby.hold(self.tuner, facts)
+        _space(began)
 
     def _settle(self, report: Report) -> Report:
         now = time.monotonic()
@@ -275,6 +319,17 @@ class Reconciler:
         value = current_value(target, scene.state) or "absent"
         last = self._last_repairs.get(target)
         return last.before if last and value == last.after else value
+
+
+def _may_write(facts: NodeFacts | None) -> bool:
+    return facts is not None and mode_of(facts) is Mode.APPLY
+
+
+def _space(began_seconds: float) -> None:
+    """Sleep until the next look at the host may begin."""
+    spent = time.monotonic() - began_seconds
+    if spent < SPACING_SECONDS:
+        time.sleep(SPACING_SECONDS - spent)
 
 
 def drifts_in(applied: Sequence[Change], before: Scene | None) -> tuple[Change, ...]:

@@ -13,10 +13,12 @@ from agent.cluster.client import ClusterClient
 from agent.cluster.errors import ClusterError
 from agent.cluster.gate import Published, Publisher, publish
 from agent.cluster.watch import NodeWatch
+from agent.facts import NodeFacts
 from agent.node import NodeView, Wanted
 from common.telemetry import Log
 
 OnPublished = Callable[[Published, Wanted], None]
+OnFacts = Callable[[NodeFacts | None], None]
 
 
 class Reporter:
@@ -29,6 +31,7 @@ class Reporter:
         first: Wanted,
         log: Log,
         on_published: OnPublished,
+        on_facts: OnFacts,
     ) -> None:
         """
         Begin to read the Node.
@@ -39,12 +42,15 @@ class Reporter:
             first: what the Node shall say when another boot's verdict still stands on it.
             log: where problems are told.
             on_published: called on the reporter's thread after each completed write.
+            on_facts: told what the Node says of itself whenever it was read, None when it could
+                not be; called from the reporter's threads.
         """
         self._client = client
         self._name = node_name
         self._first = first
         self._log = log
         self._on_published = on_published
+        self._on_facts = on_facts
         self._publisher = Publisher(client, self._name)
         self._watch = NodeWatch(client, self._name, self._saw, self._problem)
         self._wanted: Wanted | None = None
@@ -84,7 +90,7 @@ class Reporter:
     def _run(self) -> None:
         self._read_first()
         while not self._stopping.is_set():
-            self._news.wait(self._retry_seconds)
+            self._news.wait(self._pause_seconds())
             self._news.clear()
             wanted = self._wanted
             if wanted is None or self._stopping.is_set():
@@ -96,15 +102,30 @@ class Reporter:
     def _latest(self) -> Wanted:
         return self._wanted or self._first
 
+    def _pause_seconds(self) -> float | None:
+        """Return when to look by itself: a retry, or whether a heartbeat is due; None for never."""
+        beat_seconds = self._wanted.beat_seconds / 4 if self._wanted else 0.0
+        waits = [wait for wait in (self._retry_seconds, beat_seconds) if wait]
+        return min(waits, default=None)
+
     def _read_first(self) -> None:
-        """Read the Node; take back at once what another boot said of it."""
-        try:
-            view = self._client.get_node(self._name)
-            self._publisher.see(view)
-            if is_stale(view, self._first.boot_id) and self._wanted is None:
-                self._publisher.step(self._first)
-        except ClusterError as error:
-            self._problem(error)
+        """Read the Node, however long that takes; take back at once what another boot said."""
+        backoff = Backoff()
+        while not self._stopping.is_set():
+            try:
+                self._take_back(self._client.get_node(self._name))
+            except ClusterError as error:
+                self._problem(error)
+                self._on_facts(None)
+                self._stopping.wait(backoff.next(error))
+            else:
+                return
+
+    def _take_back(self, view: NodeView) -> None:
+        self._publisher.see(view)
+        if is_stale(view, self._first.boot_id) and self._wanted is None:
+            self._publisher.step(self._first)
+        self._on_facts(view.facts)  # last: what another boot said is taken back before any write
 
     def _completed(self, done: Published) -> None:
         if done.refused:
@@ -115,6 +136,7 @@ class Reporter:
             if self._problems_told:
                 self._problems_told = set()
                 self._log.info("Reached the API server again", node=self._name)
+        self._on_facts(done.view.facts)
         self._on_published(done, self._latest())
         self._first_done.set()
         if not self._is_watching and not self._stopping.is_set():
@@ -123,6 +145,8 @@ class Reporter:
 
     def _saw(self, view: NodeView | None) -> None:
         self._publisher.see(view)
+        if view:
+            self._on_facts(view.facts)
         self._news.set()
 
     def _problem(self, error: ClusterError) -> None:

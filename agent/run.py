@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from queue import SimpleQueue
 from types import FrameType
 
 from agent.cluster.client import ClusterClient
@@ -17,12 +18,15 @@ from agent.cluster.credentials import Credentials, from_environment
 from agent.cluster.gate import Published
 from agent.config import AgentConfig
 from agent.lock import HostLock
+from agent.mode import Mode
 from agent.node import Wanted
-from agent.policy import unjudged, wanted_of
+from agent.policy import held, unjudged, wanted_of
 from agent.reconcile import News, Reconciler
 from agent.reporter import Reporter
+from agent.standby import Standby
 from agent.state import Report
 from agent.status import Status, seconds_since_exec
+from agent.switch import Switch
 from agent.tune import Tuner
 from agent.wiring import api_address, boot_id, build_tools, mountinfo_path, state_folder
 from common.telemetry import Log
@@ -108,7 +112,11 @@ def _serve(
     client = ClusterClient(credentials, on_request=status.requested)
     boot = boot_id(environment)
     published = _Published(status, log)
-    reporter = Reporter(client, config.node_name, unjudged(config, boot), log, published.tell)
+    news: SimpleQueue[News] = SimpleQueue()
+    switch = Switch(state_folder(environment), boot, lambda: news.put(News.SWITCH))
+    reporter = Reporter(
+        client, config.node_name, unjudged(config, boot), log, published.tell, switch.tell
+    )
     try:
         tools = build_tools(config, environment, api_address(credentials))
         started = time.monotonic()
@@ -119,8 +127,16 @@ def _serve(
         def announce(reason: str, message: str) -> None:
             reporter.announce(reason, message, is_warning=True)
 
+        def stand_by(mode: Mode, message: str) -> None:
+            wanted = held(mode, message, config, boot)
+            reporter.want(wanted)
+            reporter.announce(wanted.reason, message, is_warning=False)
+
         tuner = Tuner(config, tools, state_folder(environment))
-        loop = Reconciler(config, tuner, status, log, publish, announce)
+        standby = Standby(status, log, stand_by)
+        loop = Reconciler(
+            config, tuner, status, log, publish, announce, standby, lambda: switch.facts, news
+        )
         signals.attach(loop.wake)
         loop.first_pass()
         reporter.await_first(FIRST_WRITE_SECONDS)  # what follows is imports: they would delay it

@@ -181,6 +181,9 @@ class Reason(StrEnum):
     """Every CamelCase reason that a finding, a condition or an event may carry."""
 
     TUNED = "Tuned"
+    NOT_JUDGED_YET = "NotJudgedYet"
+    OBSERVING = "Observing"
+    STANDING_BY = "StandingBy"
     NO_STORAGE_ENDPOINT = "NoStorageEndpoint"
     ENDPOINT_UNRESOLVED = "EndpointUnresolved"
     ENDPOINT_UNROUTED = "EndpointUnrouted"

@@ -28,6 +28,7 @@ class Status:
     Counts and the last report; any thread may add, the metrics read.
 
     ``gate_opened_seconds`` is the time from exec to the first open gate, None before.
+    ``mode`` is what a person lets the agent do, "unknown" while the Node was never read.
     ``alive_seconds`` is the monotonic time of the loop's last turn, or when it means to wake.
     """
 
@@ -36,6 +37,7 @@ class Status:
     is_published: bool = False
     waiting_for: str = "the first pass"
     gate_opened_seconds: float | None = None
+    mode: str = "apply"
     alive_seconds: float = field(default_factory=time.monotonic)
     last_pass_timestamp_seconds: float = 0.0
     last_pass_duration_seconds: float = 0.0

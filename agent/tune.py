@@ -5,7 +5,7 @@ Decisions are the pure functions of ``plan`` and ``verdict``; this file only ord
 nothing of Kubernetes: ``plan``, ``apply``, ``verify`` and ``revert`` run on any Linux host.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from agent import baseline
 from agent.baseline import layer_names
@@ -34,12 +34,17 @@ from agent.verdict import (
     Ceiling,
     disturbed,
     failure_finding,
+    outcome_of,
     refusal_ceiling,
     smallest_passing,
 )
 from common.record import dataclass, replace
 
 NOTHING_WRITTEN = "nothing was written to the host, because it could not be undone"
+
+
+def _go_on() -> None:
+    """Let the pass write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +79,33 @@ class Tuner:
         scene = self._withhold_silent(scene, contacts)
         return self._report(scene, (), self._prove(scene, contacts), ())
 
-    def tune(self, ignored: frozenset[str] = frozenset()) -> Report:
-        """Bring the host to what is desired, prove it, and fall back where it is not safe."""
+    def tune(
+        self, ignored: frozenset[str] = frozenset(), before_write: Callable[[], None] = _go_on
+    ) -> Report:
+        """
+        Bring the host to what is desired, prove it, and fall back where it is not safe.
+
+        ``before_write`` is called right before the first write and may take its time; what it
+        raises leaves the host untouched.
+        """
         self._survey.withheld = {}
         scene = self._survey.look(ignored)
         contacts = self._contact(scene)
         scene = self._withhold_silent(scene, contacts)
         before = baseline.ask(self._tools, scene)
+        before_write()
         scene, applied, failures = self._converge(scene)
         scene, restored, lost = self._keep_baseline(scene, before)
         applied += restored
         proofs = self._prove(scene, contacts)
         scene, proofs, lowered, refused = self._fall_back(scene, proofs)
         return self._report(scene, (*failures, *lost, *refused), proofs, (*applied, *lowered))
+
+    def observe(self) -> Report:
+        """Say what tune would change and what it would find now; writes nothing."""
+        report = self.verify()
+        found = [item for item in report.findings if item.reason is not Reason.NOT_CONVERGED]
+        return replace(report, findings=tuple(found), outcome=outcome_of(found))
 
     def repair(self, ignored: frozenset[str] = frozenset(), *, resolve: bool = False) -> Repair:
         """Write back what drifted, without probing: the quick half of a pass."""

@@ -52,20 +52,34 @@ def is_told(node: Object) -> bool:
     return label(node) == "tuned" and condition(node).get("status") == "True" and not gates(node)
 
 
-def test_an_api_server_that_is_away_at_the_start_delays_only_the_gate(stage: Stage) -> None:
-    """The host is tuned meanwhile; the Node is told as soon as somebody listens."""
+def test_an_api_server_that_is_away_at_the_start_holds_the_host_back(stage: Stage) -> None:
+    """A host whose switch nobody could read is not written to; then all follows at once."""
     stage.join(by_hand=True)
     environment = stage.environment()
     stage.lab.control_plane.kill_apiserver()
     agent = stage.start_with(environment)
-    agent.await_line("Judged the node", outcome="tuned")
+    agent.await_line("Held back", mode="unknown")
     agent.await_line(TROUBLE)
-    assert stage.host.mtu("eth1") == 9000
-    assert not agent.said("Opened the gate")
+    assert stage.host.mtu("eth1") == 1500
     stage.lab.control_plane.start_apiserver()
     stage.wait(is_told)
+    assert stage.host.mtu("eth1") == 9000
     await_(lambda: [one["reason"] for one in stage.events()] == ["Tuned"], "one event")
     agent.await_line("Reached the API server again")
+
+
+def test_an_agent_that_starts_again_during_an_outage_goes_on_as_it_was_told(stage: Stage) -> None:
+    """What this boot's Node said is remembered: drift is repaired with nobody to ask."""
+    stage.join(by_hand=True)
+    agent = stage.start()
+    stage.wait(is_told)
+    agent.process.kill()
+    environment = stage.environment()
+    stage.lab.control_plane.kill_apiserver()
+    stage.host.set_mtu("eth1", 1500)
+    agent = stage.start_with(environment)
+    agent.await_line("Judged the node", outcome="tuned")
+    assert stage.host.mtu("eth1") == 9000
 
 
 def test_drift_is_repaired_while_the_api_server_is_away(stage: Stage) -> None:

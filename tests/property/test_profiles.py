@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.config import SETTINGS, AgentConfig, decode
-from agent.profiles import NodeFacts, choose, differences
+from agent.facts import NodeFacts
+from agent.profiles import choose, differences
 
 KEYS = st.sampled_from(("pool", "zone", "example.com/gpu"))
 VALUES = st.sampled_from(("a", "b", ""))

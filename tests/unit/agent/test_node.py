@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.facts import NodeFacts
 from agent.node import NodeView, Wanted, node_view
-from agent.node_patch import clip, condition_patch, event_body, node_patch
+from agent.node_patch import clip, condition_patch, event_body, node_patch, timestamp
 from agent.state import LinkName, Outcome
 from common import names
 from tests.unit.agent import json_patch
@@ -26,6 +27,7 @@ TUNED = Wanted(
     profile_hash="abc",
     link_mtus={LinkName("eth1"): 9000, LinkName("eth2"): 8896},
     open_gate=True,
+    beat_seconds=3600,
 )
 
 
@@ -70,6 +72,7 @@ def test_one_patch_sets_labels_and_annotation_and_opens_the_gate() -> None:
         "profile": "abc",
         "links": {"eth1": 9000, "eth2": 8896},
         "outcome": "tuned",
+        "beat": 3600,
         "when": "2027-01-15T08:00:00Z",
     }
     assert node["metadata"]["annotations"] == {"c": "d"}
@@ -198,6 +201,32 @@ def test_the_transition_time_moves_with_the_status_only() -> None:
     failed = replace(TUNED, outcome=Outcome.FAILED)
     moved = first_condition(condition_patch(view, failed, NOW + 60))
     assert moved["lastTransitionTime"] == "2027-01-15T08:01:00Z"
+
+
+@pytest.mark.parametrize(
+    ("later_seconds", "beat_seconds", "renewed"),
+    [(3599, 3600, 0), (3600, 3600, 1), (-5, 3600, 1), (10**6, 0, 0)],
+)
+def test_a_heartbeat_is_renewed_when_it_is_due_and_no_earlier(
+    later_seconds: float, beat_seconds: int, renewed: int
+) -> None:
+    """A clock that was set back is no reason to fall silent; 0 is never."""
+    raw, wanted = raw_node(), replace(TUNED, beat_seconds=beat_seconds)
+    first = condition_patch(node_view(raw), wanted, NOW)
+    assert first is not None
+    again = condition_patch(with_condition(raw, first), wanted, NOW + later_seconds)
+    assert (again is not None) == bool(renewed)
+    if renewed:
+        condition = first_condition(again)
+        assert condition["lastTransitionTime"] == "2027-01-15T08:00:00Z"
+        assert condition["lastHeartbeatTime"] == timestamp(NOW + later_seconds)
+
+
+def test_what_we_write_is_no_fact_of_the_node() -> None:
+    """A label of our own that changes must not look like a change of the node's pool."""
+    ours = {names.LABEL_NETWORK: "tuned", names.LABEL_MTU: "9000"}
+    raw = raw_node(labels={"pool": "h100", **ours}) | {"spec": {"providerID": "gce://p/z/n"}}
+    assert node_view(raw).facts == NodeFacts({"pool": "h100"}, "gce://p/z/n")
 
 
 def test_a_long_message_is_cut_once_and_then_stands() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from agent.config import AgentConfig, decode, defaults, with_endpoints
+from agent.facts import NodeFacts
 from agent.parse import ConfigError
-from agent.profiles import Difference, NodeFacts, choose, differences, named
+from agent.profiles import Difference, choose, differences, named
 
 POOLS = """\
 mtu: 8000

@@ -3,11 +3,16 @@
 import io
 import time
 from dataclasses import replace
+from errno import EBUSY
 
+from agent.facts import NodeFacts
+from agent.mode import Mode
 from agent.reconcile import News, Reconciler
 from agent.server import _healthz
-from agent.state import Report
+from agent.standby import Standby
+from agent.state import Outcome, Report
 from agent.status import Status
+from common.names import LABEL_MODE
 from common.telemetry import Log
 from tests.unit.agent.nodes import Node
 
@@ -21,13 +26,18 @@ class Turning:
         self.announced: list[str] = []
         self.logged = io.StringIO()
         self.status = Status()
+        self.facts: NodeFacts | None = NodeFacts({})
+        self.held: list[tuple[Mode, str]] = []
+        log = Log("json", self.logged)
         self.loop = Reconciler(
             replace(node.config, **settings),  # type: ignore[arg-type]  # all of them are numbers
             node.tuner(),
             self.status,
-            Log("json", self.logged),
+            log,
             self.published.append,
             lambda _reason, message: self.announced.append(message),
+            Standby(self.status, log, lambda mode, message: self.held.append((mode, message))),
+            lambda: self.facts,
         )
 
 
@@ -65,3 +75,81 @@ def test_a_loop_that_sleeps_as_long_as_it_was_told_is_alive(node: Node) -> None:
     turning.loop._wait()  # noqa: SLF001 - the moment between sleep and turn
     turning.status.alive_seconds -= 3000
     assert _healthz(turning.status)[0] == 200
+
+
+def switched(turning: Turning, mode: str) -> None:
+    """Let the Node say this mode and the loop hear of it."""
+    turning.facts = NodeFacts({LABEL_MODE: mode})
+    turning.loop.wake(News.SWITCH)
+    turning.loop.wake(News.STOP)
+    heard = turning.loop._wait()  # noqa: SLF001 - one turn of the loop, without its thread
+    assert News.SWITCH in heard
+    turning.loop.turn()
+
+
+def test_a_host_is_not_written_to_before_its_node_was_read(node: Node) -> None:
+    """Nobody can know what a person wants of it."""
+    turning = Turning(node)
+    turning.facts = None
+    turning.loop.first_pass()
+    turning.loop.turn()
+    assert node.host.attempts == []
+    assert turning.status.mode == "unknown"
+    assert not turning.published
+    assert not turning.held
+    switched(turning, "apply")
+    assert turning.published[-1].outcome is Outcome.TUNED
+    assert turning.announced == [], "what was never ours has not drifted"
+
+
+def test_an_observed_host_is_not_written_to(node: Node) -> None:
+    """The Node is told what would be done, once."""
+    turning = Turning(node)
+    turning.facts = NodeFacts({LABEL_MODE: "observe"})
+    turning.loop.first_pass()
+    switched(turning, "observe")
+    assert node.host.attempts == []
+    (told,) = turning.held
+    assert told[0] is Mode.OBSERVE
+    assert "link/eth1/mtu 1500 -> 9000" in told[1]
+
+
+def test_an_observed_change_is_told(node: Node) -> None:
+    """Somebody raises the link: less would be done."""
+    turning = Turning(node)
+    turning.facts = NodeFacts({LABEL_MODE: "observe"})
+    turning.loop.first_pass()
+    node.host.set_mtu("eth1", 9000)
+    turning.loop.turn()
+    assert "link/eth1/mtu" not in turning.held[-1][1]
+    assert len(turning.held) == 2
+
+
+def test_off_reverts_once_and_apply_tunes_again(node: Node) -> None:
+    """While it is off, what others write is theirs; a refused write is tried again."""
+    turning = Turning(node)
+    turning.loop.first_pass()
+    node.host.refused["link/eth1/mtu"] = EBUSY
+    switched(turning, "off")
+    assert node.host.mtu("eth1") == 9000
+    assert "refused" in turning.held[-1][1]
+    del node.host.refused["link/eth1/mtu"]
+    turning.loop.turn()
+    assert node.host.mtu("eth1") == 1500
+    node.host.set_mtu("eth1", 4000)
+    turning.loop.turn()
+    assert node.host.mtu("eth1") == 4000
+    switched(turning, "apply")
+    assert node.host.mtu("eth1") == 9000
+    assert turning.status.repairs == {}
+
+
+def test_a_switch_thrown_in_the_middle_of_a_pass_stops_its_first_write(node: Node) -> None:
+    """The pass looked and probed with leave to write, and has it no more."""
+    turning = Turning(node)
+    asked = iter([NodeFacts({LABEL_MODE: "observe"})])
+    last = NodeFacts({LABEL_MODE: "observe"})
+    turning.loop.facts = lambda: next(asked, last)
+    turning.loop.first_pass()
+    assert node.host.attempts == []
+    assert [mode for mode, _ in turning.held] == [Mode.OBSERVE]

@@ -1,0 +1,87 @@
+"""What the agent does while a person, or a Node never read, keeps it from tuning its host."""
+
+import time
+from collections.abc import Callable
+
+from agent.facts import NodeFacts
+from agent.journal import JournalError
+from agent.mode import Mode, mode_of, observing_message, standing_by_message, unknown_word
+from agent.state import Plan
+from agent.status import Status
+from agent.tune import Tuner
+from common.telemetry import Log
+
+WAITING_FOR_NODE = "the Node, to read whether this host may be tuned: nothing is written before"
+LOOK_SECONDS = 30.0
+"""How often an observed host is looked at with probes, though its plan is the same."""
+
+Tell = Callable[[Mode, str], None]
+"""Told of the mode and the sentence that the Node shall show."""
+
+
+class Standby:
+    """Observes or puts back, once each time the switch says so, and tells what came of it."""
+
+    def __init__(self, status: Status, log: Log, tell: Tell) -> None:
+        """Hold nothing yet."""
+        self._status = status
+        self._log = log
+        self._tell = tell
+        self._told: tuple[Mode | None, str] | None = None
+        self._seen: Plan | None = None
+        self._due_seconds = 0.0
+        self._is_put_back = False
+
+    def hold(self, tuner: Tuner, facts: NodeFacts | None) -> None:
+        """Do what the mode allows short of tuning; a call without news costs one look."""
+        mode = mode_of(facts) if facts else None
+        self._status.mode = str(mode or "unknown")
+        if facts is None or mode is None:
+            self._status.waiting_for = WAITING_FOR_NODE
+            self._say(None, WAITING_FOR_NODE)
+        elif mode is Mode.OBSERVE:
+            self._observe(tuner, facts)
+        elif not self._is_put_back:
+            self._put_back(tuner)
+
+    def leave(self) -> bool:
+        """Forget what was held; return whether anything was."""
+        was_held = self._told is not None
+        self._told, self._seen, self._is_put_back = None, None, False
+        self._status.mode = Mode.APPLY.value
+        return was_held
+
+    def _observe(self, tuner: Tuner, facts: NodeFacts) -> None:
+        self._is_put_back = False
+        plan, now = tuner.plan()[1], time.monotonic()
+        if plan == self._seen and now < self._due_seconds:
+            return
+        self._seen, self._due_seconds = plan, now + LOOK_SECONDS
+        report = tuner.observe()
+        self._status.passed(report, time.monotonic() - now)
+        self._say(Mode.OBSERVE, observing_message(report, unknown_word(facts)))
+
+    def _put_back(self, tuner: Tuner) -> None:
+        try:
+            plan, failures = tuner.revert()
+        except JournalError as error:
+            self._say(Mode.OFF, str(error))
+            return
+        self._is_put_back = not failures
+        for change in plan.changes:
+            self._status.changed(change, "applied")
+            self._log.info(
+                "Put first value back",
+                target=change.target,
+                before=change.before,
+                after=change.after,
+            )
+        self._say(Mode.OFF, standing_by_message(plan.changes, plan.left_alone, failures))
+
+    def _say(self, mode: Mode | None, message: str) -> None:
+        if self._told == (mode, message):
+            return
+        self._told = (mode, message)
+        self._log.info("Held back", mode=str(mode or "unknown"), detail=message)
+        if mode:
+            self._tell(mode, message)
