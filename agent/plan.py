@@ -42,7 +42,8 @@ class Desired:
     ``ceilings`` holds, per link, the largest MTU that was proven or accepted (a black hole, a
     refusal, a server that does not answer yet); ``first_values`` the journal's first value of each
     target that still holds a value of ours: no link is lowered below it. ``auto_from`` says what
-    ``mtu_bytes`` comes from where it is auto, "" where a person named it.
+    ``mtu_bytes`` comes from where it is auto, "" where a person named it. ``is_releasing``: links
+    that earlier settings tuned and these do not get their first MTU back.
     """
 
     mtu_bytes: int
@@ -54,6 +55,7 @@ class Desired:
     first_values: Mapping[str, str] = field(default_factory=dict)
     ignored_targets: frozenset[str] = frozenset()
     auto_from: str = ""
+    is_releasing: bool = False
 
 
 def link_target(name: LinkName) -> str:
@@ -70,6 +72,7 @@ def plan(desired: Desired, state: HostState) -> Plan:
     findings = [*_endpoint_findings(desired, choice), *choice.findings]
     for row in desired.rows:
         _plan_sysctl(row, desired, state, changes, left_alone, findings)
+    changes += _unwanted_sysctls(desired, state)
     findings += _maximum_findings(choice, desired, state)
     links = {name: wanted[name] for name in choice.links}
     kept = tuple(change for change in changes if change.target not in desired.ignored_targets)
@@ -134,7 +137,22 @@ def _wanted_mtus(choice: Choice, desired: Desired, state: HostState) -> dict[Lin
         for layer in layers:
             mtu = _wanted_mtu(layer, min(ceiling, desired.mtu_bytes), wanted, desired, state)
             wanted[layer.name] = max(mtu, wanted.get(layer.name, 0))
+    if desired.is_releasing:
+        wanted |= _released(wanted, desired, state)
     return wanted | _carried_down(wanted, desired, state)
+
+
+def _released(
+    wanted: Mapping[LinkName, int], desired: Desired, state: HostState
+) -> dict[LinkName, int]:
+    """Return the first MTU of each link of ours that is not wanted, but for what holds it up."""
+    first = {
+        link.name: int(desired.first_values[link_target(link.name)])
+        for link in sorted(state.links, key=lambda link: len(stack(link, state)))
+        if link.name not in wanted and link_target(link.name) in desired.first_values
+    }
+    held = _held_up({**wanted, **first}, state)
+    return {name: mtu for name, mtu in first.items() if name not in held}
 
 
 def _carried_down(
@@ -210,6 +228,8 @@ def _why(link: Link, mtu_bytes: int, desired: Desired) -> str:
     """Return which of the target, the link, the path and the other links decided."""
     if mtu_bytes == desired.mtu_bytes:
         return f"mtu auto, {desired.auto_from}" if desired.auto_from else "mtu"
+    if desired.is_releasing and desired.first_values.get(link_target(link.name)) == str(mtu_bytes):
+        return "no longer wanted: its first value"
     target = "auto" if desired.auto_from else desired.mtu_bytes
     if mtu_bytes == link.max_mtu_bytes:
         return f"mtu {target}, held to the link's own maximum"
@@ -234,7 +254,8 @@ def _plan_sysctl(
         findings.append(_sysctl_finding(row, Reason.SYSCTL_ABSENT, "is absent on this kernel"))
         return
     try:
-        after = value_to_write(held, sysctl.value)
+        first = desired.first_values.get(f"sysctl/{row.key}")
+        after = value_to_write(held, sysctl.value, first)
     except ValueError:
         message = f"holds {sysctl.value!r}, which does not compare with {row.text!r}"
         findings.append(_sysctl_finding(row, Reason.SYSCTL_REFUSED, message))
@@ -247,6 +268,17 @@ def _plan_sysctl(
         findings.append(_sysctl_finding(row, Reason.SYSCTL_READ_ONLY, message))
     else:
         changes.append(SysctlChange(row.key, sysctl.value, after, row.why))
+
+
+def _unwanted_sysctls(desired: Desired, state: HostState) -> list[SysctlChange]:
+    """Return the writes that put back what earlier settings wanted, where ours still stands."""
+    wanted = {row.key for row in desired.rows}
+    return [
+        SysctlChange(key, sysctl.value, first, "no longer wanted: its first value")
+        for target, first in desired.first_values.items()
+        if (key := sysctl_key(target)) and key not in wanted
+        if (sysctl := state.sysctls.get(key)) and sysctl.is_writable and sysctl.value != first
+    ]
 
 
 def _guard_finding(row: SysctlRow, held: SysctlRow) -> Finding:

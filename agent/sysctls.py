@@ -125,9 +125,15 @@ def fields(text: str) -> tuple[int, ...] | None:
         return None
 
 
-def value_to_write(row: SysctlRow, current: str) -> str | None:
+def value_to_write(row: SysctlRow, current: str, first: str | None = None) -> str | None:
     """
     Return the text to write so that the row holds, or None when it holds already.
+
+    Args:
+        row: what is wanted.
+        current: the kernel's text.
+        first: what stood there before the first write of ours, where current is still ours: what
+            earlier settings raised is no reason to keep it.
 
     Raises:
         ValueError: The kernel's value has another number of fields, or is not made of integers.
@@ -135,8 +141,9 @@ def value_to_write(row: SysctlRow, current: str) -> str | None:
     now = fields(current)
     if now is None or len(now) != len(row.wanted):
         raise ValueError(current)
+    floor = fields(first) if first is not None else now
     if row.compare is Compare.EXACT:
         after = row.wanted
     else:
-        after = tuple(max(have, want) for have, want in zip(now, row.wanted, strict=True))
+        after = tuple(max(have, want) for have, want in zip(floor or now, row.wanted, strict=True))
     return None if after == now else " ".join(str(field) for field in after)

@@ -156,6 +156,21 @@ def foreigners() -> st.SearchStrategy[list[Foreign]]:
 
 
 @LAW
+@given(sketches(is_refusing=False), configs())
+def test_earlier_settings_leave_no_sysctl(sketch: Sketch, earlier: AgentConfig) -> None:
+    """Whatever was wanted before, the sysctls are those of a node that never had other settings."""
+    with built(sketch) as node, built(sketch) as fresh:
+        wanted = node.config
+        endpoints = node.config.storage_endpoints
+        node.config = replace(earlier, storage_endpoints=endpoints)
+        node.tuner().tune()
+        node.config = wanted
+        node.tuner().tune()
+        fresh.tuner().tune()
+        assert node.host.sysctls == fresh.host.sysctls
+
+
+@LAW
 @given(sketches(is_refusing=False), foreigners())
 def test_keeps_foreign_writes(sketch: Sketch, foreign: list[Foreign]) -> None:
     """What is neither a first value nor one of ours when revert begins is there when it ends."""

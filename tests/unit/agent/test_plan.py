@@ -307,3 +307,64 @@ def test_targets_lead_to_values() -> None:
     assert sysctl_key("link/eth1/mtu") is None
     change = LinkMtuChange(LinkName("eth1"), 1, 1500, 9000, "mtu")
     assert (change.target, change.before, change.after) == ("link/eth1/mtu", "1500", "9000")
+
+
+def test_auto_says_which_limit_decided() -> None:
+    """The cloud, the link, or the path; a link at its own maximum is no finding."""
+    desired = replace(DESIRED, mtu_bytes=8896, auto_from="the most that gcp carries")
+    cases: tuple[tuple[dict[LinkName, int], int, str], ...] = (
+        ({}, 9216, "mtu auto, the most that gcp carries"),
+        ({}, 3900, "mtu auto, held to the link's own maximum"),
+        ({LinkName("eth1"): 4000}, 9216, "mtu auto, held to what the path passes"),
+    )
+    for ceilings, most, why in cases:
+        found = plan(replace(desired, ceilings=ceilings), see(one_nic(max_mtu_bytes=most)))
+        assert [change.why for change in found.changes] == [why]
+        assert found.findings == ()
+
+
+def test_a_row_that_is_no_longer_wanted_goes_back_where_it_is_ours() -> None:
+    """What somebody else wrote since is not among the first values, and stays."""
+    host = one_nic()
+    host.sysctls[RMEM.key] = RMEM.text
+    first = {f"sysctl/{RMEM.key}": "4096 131072 6291456"}
+    (change,) = plan(replace(DESIRED, mtu_bytes=1500, first_values=first), see(host)).changes
+    assert (change.after, change.why) == (
+        "4096 131072 6291456",
+        "no longer wanted: its first value",
+    )
+    assert plan(replace(DESIRED, mtu_bytes=1500), see(host)).is_empty
+    host.read_only = {RMEM.key}
+    assert plan(replace(DESIRED, mtu_bytes=1500, first_values=first), see(host)).is_empty
+
+
+def test_a_value_of_ours_is_lowered_to_what_is_wanted_now() -> None:
+    """What earlier settings raised is no reason to keep it; the first value still is."""
+    host = one_nic(9000)
+    host.sysctls[RMEM.key] = "4096 131072 67108864"
+    first = {f"sysctl/{RMEM.key}": "4096 131072 6291456"}
+    desired = replace(DESIRED, rows=(RMEM,))
+    assert plan(desired, see(host)).is_empty
+    (change,) = plan(replace(desired, first_values=first), see(host)).changes
+    assert change.after == "4096 131072 16777216"
+
+
+def test_links_that_are_released_get_their_first_mtu_back() -> None:
+    """Only those that these settings do not want and nobody else stands on."""
+    host = tower(9000)
+    host.add("eth3", 9000)
+    host.add("vlan3", 9000, kind="vlan", on="eth3")
+    names = ("eth1", "eth2", "bond0", "vlan7", "eth3")
+    first = {f"link/{name}/mtu": "1500" for name in names}
+    desired = replace(DESIRED, first_values=first)
+    assert plan(desired, see(host)).is_empty
+    assert plan(replace(desired, is_releasing=True), see(host)).is_empty
+    elsewhere = replace(desired, endpoints=(), is_releasing=True)
+    assert steps(plan(elsewhere, see(host))) == [
+        "link/vlan7/mtu 9000 1500",
+        "link/bond0/mtu 9000 1500",
+        "link/eth2/mtu 9000 1500",
+        "link/eth1/mtu 9000 1500",
+    ]
+    host.set_mtu("vlan3", 1500)
+    assert "link/eth3/mtu 9000 1500" in steps(plan(elsewhere, see(host)))
