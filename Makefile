@@ -1,13 +1,17 @@
 # Every target sets up what it needs by itself; see tests/lab/bootstrap.sh.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo bench lab-up lab-shell lab-down clean lint
+.PHONY: help setup check test vm-test demo bench lab-up lab-shell lab-down clean lint
 MAKEFLAGS += --no-print-directory
 
 BOOTSTRAP := tests/lab/bootstrap.sh
 PYTHON := .venv/bin/python
 # in CI a test that skips is a test that did not run: it counts as failed
 NO_SKIPS := $(if $(CI),TUNEGATE_NO_SKIPS=1)
+# the kernel of the guest in tests/vm, for every target that boots it
+ifdef KERNEL
+export TUNEGATE_VM_KERNEL := $(KERNEL)
+endif
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +33,10 @@ test: ## everything: `make check`, and all tests on the real parts (root)
 	@$(BOOTSTRAP) all
 	@$(MAKE) lint
 	@$(NO_SKIPS) .venv/bin/pytest
+
+vm-test: ## what the agent does to real NFS mounts, in a guest (root; KERNEL=6.1 for the older one)
+	@$(BOOTSTRAP) all
+	@$(NO_SKIPS) .venv/bin/pytest tests/vm
 
 demo: ## watch a GPU node being tuned, proven and opened, end to end (root)
 	@$(BOOTSTRAP) all

@@ -13,6 +13,7 @@ readonly UV_VERSION=0.13.8
 readonly LAB_PACKAGES=(
   iproute2 nftables ethtool iputils-ping nfs-ganesha nfs-ganesha-mem nfs-ganesha-vfs
   libnfs-utils util-linux procps ca-certificates
+  qemu-system-x86 mmdebstrap debian-archive-keyring e2fsprogs
 )
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 readonly root
@@ -207,6 +208,7 @@ main() {
   if [[ $part != lab ]]; then make_venv; fi
   if [[ $part != dev ]]; then
     (cd "$root" && "$python" -m tests.lab.binaries >/dev/null)
+    (cd "$root" && "$python" -m tests.vm.image >/dev/null)
   fi
 }
 

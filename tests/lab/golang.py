@@ -5,11 +5,11 @@ import platform
 import re
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.progress import Progress
+from tests.lab.steps import StepError, run_step
 
 WANTED = (1, 26)
 FALLBACK = Path("/usr/local/go/bin/go")
@@ -96,35 +96,9 @@ class Module:
         """
         command = [find_go(), "build", "-mod=readonly", "-trimpath", "-buildvcs=false"]
         command += ["-ldflags", f"-s -w {ldflags}".strip(), "-o", str(output), package]
-        with tempfile.TemporaryFile("w+") as said:
-            process = subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env=os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"},
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=subprocess.STDOUT,
-                pass_fds=[lock],
-            )
-            _wait(process, f"building {output.name}", progress)
-            if process.returncode:
-                said.seek(0)
-                tail = "".join(said.readlines()[-20:])
-                message = f"go build {package} in {self.folder} failed:\n{tail}"
-                raise GoError(message)
-
-
-def _wait(process: subprocess.Popen[bytes], text: str, progress: Progress) -> None:
-    """Wait for the process; end it when the wait itself is ended (Ctrl-C, SIGTERM)."""
-    try:
-        while True:
-            try:
-                process.wait(timeout=0.5)
-            except subprocess.TimeoutExpired:
-                progress.tick(text)
-            else:
-                return
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait()
+        environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
+        text = f"building {output.name}"
+        try:
+            run_step(command, text, progress, lock=lock, cwd=self.folder, env=environment)
+        except StepError as error:
+            raise GoError(f"in {self.folder}: {error}") from error
