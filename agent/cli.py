@@ -58,6 +58,13 @@ Writes nothing. Exit code 0 only when nothing is to change and every check passe
 Puts back every value that apply or run changed since boot, where theirs still stands; what
 somebody else wrote since is left alone and named.""",
     ),
+    "uninstall": (
+        "revert this host and leave nothing on its Node",
+        """\
+Does what revert does; then takes gate taints, labels, condition and annotation off the Node where
+node.name (TUNEGATE_NODE_NAME) and the API server's credentials are set as for run. Waits a minute
+for an agent that is ending. With --stay it then waits for SIGTERM, for use as a DaemonSet.""",
+    ),
     "run": (
         "the DaemonSet's process: tune, prove, open the gate, watch for ever",
         """\
@@ -93,6 +100,8 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=_HELP_WIDTH)
+        # argparse forgets that commands are indented, and would break the line after a long one
+        self._action_max_length = max(map(len, _COMMANDS)) + 4
 
 
 def _parser(first: str) -> argparse.ArgumentParser:
@@ -123,6 +132,8 @@ def _add_options(name: str, command: argparse.ArgumentParser) -> None:
         default=[],
         help="an NFS server to reach, beside the configured ones; may stand several times",
     )
+    if name == "uninstall":
+        command.add_argument("--stay", action="store_true", help="when done, wait for SIGTERM")
     if name != "run":
         command.add_argument(
             "--output", choices=("text", "json"), default="text", help="how to print"

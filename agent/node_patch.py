@@ -82,6 +82,29 @@ def condition_status(wanted: Wanted) -> str:
     return _STATUS.get(wanted.outcome, "Unknown") if wanted.outcome else "Unknown"
 
 
+def clear_patch(view: NodeView, taint_keys: tuple[str, ...]) -> list[Operation]:
+    """Return the JSON Patch that leaves no taint, label or annotation of ours; empty when none."""
+    labels = {names.LABEL_NETWORK: None, names.LABEL_MTU: None}
+    changes = [
+        *_map_operations(view, "labels", view.labels, labels),
+        *_map_operations(view, "annotations", view.annotations, {names.ANNOTATION_STATE: None}),
+        *_taint_operations(view, taint_keys),
+    ]
+    return [_test("/metadata/uid", view.uid), *changes] if changes else []
+
+
+def clear_condition_patch(view: NodeView) -> Operation | None:
+    """
+    Return the strategic merge patch that takes our condition away, None when there is none.
+
+    Source: Kubernetes, "Update API Objects in Place Using kubectl patch", directive ``$patch``.
+    """
+    if view.condition is None:
+        return None
+    gone = {"type": names.CONDITION, "$patch": "delete"}
+    return {"metadata": {"uid": view.uid}, "status": {"conditions": [gone]}}
+
+
 def state_annotation(view: NodeView, wanted: Wanted, now_seconds: float) -> str:
     """
     Return the state annotation: compact JSON of boot, profile, links, outcome and when.

@@ -114,19 +114,27 @@ class Tuner:
         return Repair(scene, applied, failures)
 
     def revert(self) -> tuple[Plan, tuple[Finding, ...]]:
-        """Put first values back where a value of ours still stands; forget the journal if all."""
+        """
+        Put first values back where a value of ours still stands; forget the journal if all.
+
+        Returns what was put back and what was left, and what was refused.
+        """
         state = self._survey.look(resolve=False).state
         journal = self._survey.open_journal(state)
         wanted = plan_revert(journal.originals, state)
+        done: list[Change] = []
         failures = []
         for change in wanted.changes:
             try:
                 self._tools.host.apply(change)
             except HostError as error:
                 failures.append(failure_finding(change, error))
+            else:
+                done.append(change)
         if not failures and not journal.problems:
             journal.erase()
         self._survey.journal = None
+        wanted = replace(wanted, changes=tuple(done))
         return wanted, (*journal_findings(journal.path, journal.problems), *failures)
 
     def forget(self) -> None:

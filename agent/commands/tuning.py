@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from agent import render
 from agent.commands.terminal import FINE, NOT_FINE, is_coloured, say
+from agent.commands.uninstall import uninstall
 from agent.config import AgentConfig
 from agent.lock import HostLock
 from agent.ports import AgentError
@@ -54,7 +55,13 @@ def revert(config: AgentConfig, options: argparse.Namespace, environment: Mappin
     return NOT_FINE if findings else FINE
 
 
-COMMANDS = {"plan": plan, "apply": apply, "verify": verify, "revert": revert}
+COMMANDS = {
+    "plan": plan,
+    "apply": apply,
+    "verify": verify,
+    "revert": revert,
+    "uninstall": uninstall,
+}
 
 
 def _lock(environment: Mapping[str, str]) -> HostLock:
@@ -63,8 +70,8 @@ def _lock(environment: Mapping[str, str]) -> HostLock:
         holder = lock.holder
         lock.close()
         raise AgentError(
-            f"process {holder} is tuning this host and holds {lock.path}; "
-            "stop it first, or let it do its work"
+            f"process {holder} is tuning this host and holds {lock.path}; let it do its work, or "
+            "have it put everything back: kubectl label node NODE tunegate.io/mode=off"
         )
     return lock
 
