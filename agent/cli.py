@@ -30,6 +30,7 @@ examples:
   tunegate-agent apply --endpoint 10.0.0.5           change it, prove the path, fall back if unsafe
   tunegate-agent verify --config agent.yaml          0: as wanted and proven; 1: not
   tunegate-agent revert                              the very first values again
+  tunegate-agent doctor                              what is wrong here, and what to do
 
 exit codes: 0 fine; 1 not fine (drift, unsafe, could not apply); 2 bad input, nothing touched
 """
@@ -64,6 +65,14 @@ somebody else wrote since is left alone and named.""",
 Does what revert does; then takes gate taints, labels, condition and annotation off the Node where
 node.name (TUNEGATE_NODE_NAME) and the API server's credentials are set as for run. Waits a minute
 for an agent that is ending. With --stay it then waits for SIGTERM, for use as a DaemonSet.""",
+    ),
+    "doctor": (
+        "say what is good here, what is not, and what to type next",
+        """\
+Reads the host, and the Node where there are credentials: rights, kernel, drivers, links, cloud,
+paths, other programs that write the same values, the journal. Writes nothing. To prove the
+paths it sends full-size packets to each storage server (--no-probes: none). Exit code 1
+when something is a problem.""",
     ),
     "run": (
         "the DaemonSet's process: tune, prove, open the gate, watch for ever",
@@ -138,6 +147,10 @@ def _add_options(name: str, command: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--output", choices=("text", "json"), default="text", help="how to print"
         )
+    if name == "doctor":
+        from agent.commands.doctor import add_options  # noqa: PLC0415 - run does not need it
+
+        add_options(command)
 
 
 def _settings_text() -> str:
@@ -201,6 +214,10 @@ def _command(name: str) -> _Command:
     """Return what does a command; ``run`` does not pay for what only people type."""
     if name == "run":
         return _run
+    if name == "doctor":
+        from agent.commands.doctor import doctor  # noqa: PLC0415 - people's commands print
+
+        return doctor
     from agent.commands.tuning import COMMANDS  # noqa: PLC0415 - people's commands print
 
     return COMMANDS[name]

@@ -52,6 +52,7 @@ class NodeView:
     condition: Condition | None
     missing_maps: tuple[str, ...] = ()
     provider_id: str = ""  # spec.providerID: "aws:///us-east-1a/i-0abc", "gce://...", ...
+    addresses: tuple[str, ...] = ()  # status.addresses, which the kubelet and the cloud report
 
     def gate_taints(self, keys: tuple[str, ...] = names.GATE_TAINTS) -> tuple[str, ...]:
         """Return the keys of the gate taints that still stand; their values do not matter."""
@@ -113,7 +114,8 @@ def node_view(raw: object) -> NodeView:
     metadata = _mapping(node.get("metadata"))
     spec = _mapping(node.get("spec"))
     taints = spec.get("taints")
-    conditions = _mapping(node.get("status")).get("conditions")
+    status = _mapping(node.get("status"))
+    conditions, addresses = status.get("conditions"), status.get("addresses")
     return NodeView(
         name=_text(metadata.get("name")),
         uid=_text(metadata.get("uid")),
@@ -124,12 +126,18 @@ def node_view(raw: object) -> NodeView:
         condition=_condition(conditions),
         missing_maps=tuple(m for m in ("labels", "annotations") if metadata.get(m) is None),
         provider_id=_text(spec.get("providerID")),
+        addresses=_addresses(addresses),
     )
 
 
 def _taint(raw: object) -> Taint:
     taint = _mapping(raw)
     return Taint(key=_text(taint.get("key")), effect=_text(taint.get("effect")))
+
+
+def _addresses(listed: object) -> tuple[str, ...]:
+    items = listed if isinstance(listed, list) else []
+    return tuple(address for one in items if (address := _text(_mapping(one).get("address"))))
 
 
 def _condition(conditions: object) -> Condition | None:

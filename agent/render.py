@@ -15,7 +15,7 @@ from agent.state import (
     Severity,
 )
 
-_COLOURS = {"good": "32", "warn": "33", "bad": "31", "dim": "2"}
+_COLOURS = {"good": "32", "warn": "33", "bad": "31", "dim": "2", "bold": "1"}
 _SEVERITY_COLOUR = {
     Severity.NOTE: "dim",
     Severity.DEGRADED: "warn",

@@ -13,6 +13,7 @@ COMMANDS = {
     "apply": "full-size packets",
     "verify": "Writes nothing",
     "revert": "somebody else wrote",
+    "doctor": "no-probes",
     "run": "SIGHUP",
 }
 WIDTH = 100

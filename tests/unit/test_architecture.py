@@ -13,6 +13,10 @@ PACKAGES = ("agent", "common", "cli", "webhook", "tests")
 PURE = (
     *("state", "plan", "links", "sysctls", "verdict", "report", "node", "path"),
     *("clouds", "connections", "nfs", "nfs_stats"),
+    *("doctor/claims", "doctor/diagnose", "doctor/facts", "doctor/ini_files", "doctor/line_files"),
+    *("doctor/judge_agent", "doctor/judge_kernel", "doctor/judge_links", "doctor/judge_others"),
+    *("doctor/judge_report", "doctor/judge_rights", "doctor/remark", "doctor/show"),
+    *("doctor/sources", "doctor/yaml_files"),
 )
 IMPURE_MODULES = {"os", "socket", "subprocess", "agent.host", "agent.cluster"}
 MAX_FILE_LINES = 400

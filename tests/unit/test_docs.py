@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from agent.cli import main
 from agent.config import SETTINGS
+from agent.doctor.remark import CHECKS
 from agent.metrics import StatusCollector
 from agent.state import Outcome, Plan, Reason, Report
 from agent.status import Status
@@ -63,6 +64,11 @@ def test_every_command_is_documented(capsys: pytest.CaptureFixture[str]) -> None
         main(["--help"])
     listed = re.findall(r"^    ([a-z]+)  ", capsys.readouterr().out, re.MULTILINE)
     assert first_column("Commands", "^[a-z]") == set(listed)
+
+
+def test_every_check_of_the_doctor_is_documented() -> None:
+    """The table of the doctor's checks and CHECKS name the same."""
+    assert first_column("Doctor", "^[a-z]") == set(CHECKS)
 
 
 def test_versions_agree() -> None:
