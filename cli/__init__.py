@@ -1,0 +1,1 @@
+"""``tunegate``, also ``kubectl tunegate``: what a person runs from a laptop."""
