@@ -83,6 +83,9 @@ SIGTERM ends it and changes nothing on the host; SIGHUP tries the full size agai
     ),
 }
 
+_ONE_PASS = ("plan", "apply", "verify")
+"""The commands that ask for a profile."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
@@ -143,6 +146,22 @@ def _add_options(name: str, command: argparse.ArgumentParser) -> None:
     )
     if name == "uninstall":
         command.add_argument("--stay", action="store_true", help="when done, wait for SIGTERM")
+    if name in _ONE_PASS:
+        command.add_argument(
+            "--profile", metavar="NAME", help="use this profile, whatever the node is like"
+        )
+        command.add_argument(
+            "--node-label",
+            metavar="KEY=VALUE",
+            action="append",
+            default=[],
+            help="a label of the node, to choose the profile by; may stand several times",
+        )
+        command.add_argument(
+            "--provider-id",
+            metavar="ID",
+            help="the node's spec.providerID, which names its cloud (default: the firmware's word)",
+        )
     if name != "run":
         command.add_argument(
             "--output", choices=("text", "json"), default="text", help="how to print"

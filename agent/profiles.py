@@ -7,6 +7,7 @@ be asked (labels off the cluster or before the API server answers) matches no ru
 
 from agent.config import SETTINGS, AgentConfig, Profile
 from agent.facts import NodeFacts
+from agent.state import Finding, Reason, Severity
 from agent.sysctls import Compare, SysctlRow
 from common.record import dataclass, replace
 
@@ -47,6 +48,18 @@ def choose(config: AgentConfig, facts: NodeFacts) -> Chosen:
         chosen = replace(config, profiles=())
     chosen = replace(chosen, cloud=cloud)
     return Chosen(chosen.profile or DEFAULT, why, chosen, tuple(passed_over), lacks_labels)
+
+
+def unknown_labels(chosen: Chosen) -> tuple[Finding, ...]:
+    """Return a note where labels that nobody knows could have led to another profile."""
+    if not chosen.lacks_labels:
+        return ()
+    message = (
+        f"profile {chosen.name} is used, because others ask for labels and the node's are not "
+        "known here; give them as --node-label KEY=VALUE, or the profile as --profile NAME"
+    )
+    reason = Reason.NODE_LABELS_UNKNOWN
+    return (Finding("settings", Severity.NOTE, reason, chosen.name, message),)
 
 
 def named(config: AgentConfig, name: str, facts: NodeFacts) -> Chosen | None:

@@ -1,8 +1,10 @@
 """What the commands print: one report or plan as text for people or JSON for scripts. Pure."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from agent.config import AgentConfig
+from agent.profiles import Chosen, differences
 from agent.state import (
     Change,
     Finding,
@@ -40,9 +42,26 @@ def name_of(change: Change) -> str:
     return f"{change.link} MTU" if isinstance(change, LinkMtuChange) else str(change.key)
 
 
-def plan_text(plan: Plan, *, is_coloured: bool) -> str:
-    """Return a plan as lines: each change, what is left alone and why, what to know, a summary."""
-    lines = [*_change_lines(plan.changes), *_left_alone_lines(plan.left_alone)]
+def profile_lines(base: AgentConfig, chosen: Chosen) -> list[str]:
+    """Return which profile won and why, what it changes, and why not each one before it."""
+    if not base.profiles:
+        return []
+    changed = differences(base, chosen.config)
+    width = max((len(item.path) for item in changed), default=0)
+    return [
+        f"profile {chosen.name} ({chosen.why})",
+        *(f"  {item.path:<{width}}  {item.before} -> {item.after}" for item in changed),
+        *(f"  not {text}" for text in chosen.passed_over),
+    ]
+
+
+def plan_text(plan: Plan, profile: Sequence[str], *, is_coloured: bool) -> str:
+    """
+    Return a plan as lines below those of the profile.
+
+    Each change, what is left alone and why, what to know, a summary.
+    """
+    lines = [*profile, *_change_lines(plan.changes), *_left_alone_lines(plan.left_alone)]
     lines += _finding_lines(plan.findings, is_coloured=is_coloured)
     if plan.changes:
         number = len(plan.changes)
@@ -55,9 +74,9 @@ def plan_text(plan: Plan, *, is_coloured: bool) -> str:
     return "\n".join(lines)
 
 
-def report_text(report: Report, *, is_coloured: bool) -> str:
+def report_text(report: Report, profile: Sequence[str], *, is_coloured: bool) -> str:
     """Return a report as lines: what was written, the proofs, the findings, the outcome."""
-    lines = [*_change_lines(report.applied), *_left_alone_lines(report.plan.left_alone)]
+    lines = [*profile, *_change_lines(report.applied), *_left_alone_lines(report.plan.left_alone)]
     lines += [line for proof in report.proofs for line in _proof_lines(proof)]
     lines += _finding_lines(report.findings, is_coloured=is_coloured)
     mtus = ", ".join(f"{name} MTU {mtu}" for name, mtu in sorted(report.link_mtus.items()))
@@ -106,17 +125,32 @@ def _proof_lines(proof: Proof) -> list[str]:
     return [head, *(f"    {sign}" for sign in proof.signs)]
 
 
-def plan_json(plan: Plan) -> str:
-    """Return a plan as one JSON object."""
-    return _dump({"isEmpty": plan.is_empty, **_plan_object(plan)})
+def profile_object(base: AgentConfig, chosen: Chosen) -> dict[str, object]:
+    """Return which profile won and why, what it changes, and why not each one before it."""
+    return {
+        "name": chosen.name,
+        "why": chosen.why,
+        "hash": chosen.config.hash,
+        "changes": [
+            {"setting": item.path, "before": item.before, "after": item.after}
+            for item in differences(base, chosen.config)
+        ],
+        "passedOver": list(chosen.passed_over),
+    }
 
 
-def report_json(report: Report) -> str:
-    """Return a report as one JSON object."""
+def plan_json(plan: Plan, profile: Mapping[str, object]) -> str:
+    """Return a plan as one JSON object, with the profile that it was made by."""
+    return _dump({"isEmpty": plan.is_empty, "profile": profile, **_plan_object(plan)})
+
+
+def report_json(report: Report, profile: Mapping[str, object]) -> str:
+    """Return a report as one JSON object, with the profile that it was made by."""
     return _dump(
         {
             "outcome": report.outcome.value,
             "reason": report.reason.value,
+            "profile": profile,
             "applied": [_change_object(change) for change in report.applied],
             "links": dict(report.link_mtus),
             "proofs": [_proof_object(proof) for proof in report.proofs],

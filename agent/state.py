@@ -211,11 +211,14 @@ class Reason(StrEnum):
     JOURNAL_UNWRITABLE = "JournalUnwritable"
     ENDPOINTS_FILE_INVALID = "EndpointsFileInvalid"
     HOST_UNREADABLE = "HostUnreadable"
+    SETTINGS_INVALID = "SettingsInvalid"
+    SETTINGS_NEED_RESTART = "SettingsNeedRestart"
+    NODE_LABELS_UNKNOWN = "NodeLabelsUnknown"
 
 
 CHECKS = (
     *("apply", "baseline", "drift", "endpoints", "host"),
-    *("journal", "links", "memory", "path", "sysctls"),
+    *("journal", "links", "memory", "path", "settings", "sysctls"),
 )
 """Every name that a finding's ``check`` may have; each is a metric's label value."""
 

@@ -27,7 +27,7 @@ class Switch:
         self._path = f"{folder}/{FILE_NAME}"
         self._boot_id = boot_id
         self._on_change = on_change
-        self._facts = _remembered(self._path, boot_id)
+        self._facts = remembered(folder, boot_id)
         self._asked = threading.Event()
 
     @property
@@ -55,10 +55,10 @@ class Switch:
             self._on_change()
 
 
-def _remembered(path: str, boot_id: str) -> NodeFacts | None:
-    """Return what was kept by this boot, None when nothing usable was."""
+def remembered(folder: str, boot_id: str) -> NodeFacts | None:
+    """Return what an agent of this boot read of its Node, None when nothing usable was kept."""
     try:
-        with open(path, "rb") as file:
+        with open(f"{folder}/{FILE_NAME}", "rb") as file:
             kept = json.loads(file.read())
         if not boot_id or kept["boot"] != boot_id:
             return None

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from ipaddress import ip_address
 
 from agent.cluster.credentials import Credentials
@@ -36,6 +37,19 @@ def boot_id(environment: Mapping[str, str]) -> str:
         return read_text(HostPaths.from_environment(environment).boot_id).strip()
     except OSError:
         return ""
+
+
+def machine_cloud(environment: Mapping[str, str]) -> str:
+    """Return the name of the cloud that the machine's firmware names, "" when it names none."""
+    from agent.clouds import DMI_FILES, detect_from_dmi  # noqa: PLC0415 - rarely asked
+
+    folder = HostPaths.from_environment(environment).dmi
+    found: dict[str, str] = {}
+    for name in DMI_FILES:
+        with suppress(OSError):
+            found[name] = read_text(f"{folder}/{name}")
+    cloud = detect_from_dmi(found)
+    return cloud.name if cloud else ""
 
 
 def api_address(credentials: Credentials) -> tuple[Address, int] | None:

@@ -4,41 +4,51 @@ import argparse
 from collections.abc import Mapping
 
 from agent import render
+from agent.commands.profile import chosen
 from agent.commands.terminal import FINE, NOT_FINE, is_coloured, say
 from agent.commands.uninstall import uninstall
 from agent.config import AgentConfig
 from agent.lock import HostLock
+from agent.policy import with_findings
 from agent.ports import AgentError
+from agent.profiles import Chosen, unknown_labels
 from agent.state import Outcome, Report
 from agent.tune import Tuner
 from agent.wiring import build_tools, state_folder
+from common.record import replace
 
 
 def plan(config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Print what would change; exit code 1 when there is something."""
-    _, planned = _tuner(config, environment).plan()
+    profile = chosen(config, options, environment)
+    _, planned = _tuner(profile.config, environment).plan()
+    planned = replace(planned, findings=(*planned.findings, *unknown_labels(profile)))
     if options.output == "json":
-        say(render.plan_json(planned))
+        say(render.plan_json(planned, render.profile_object(config, profile)))
     else:
-        say(render.plan_text(planned, is_coloured=is_coloured()))
+        lines = render.profile_lines(config, profile)
+        say(render.plan_text(planned, lines, is_coloured=is_coloured()))
     return FINE if planned.is_empty else NOT_FINE
 
 
 def apply(config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Tune and prove; raises AgentError beside a running agent."""
+    profile = chosen(config, options, environment)
     lock = _lock(environment)
     try:
-        tuner = _tuner(config, environment)
+        tuner = _tuner(profile.config, environment)
         tuner.forget()  # a person who asks again wants the full size tried again
         report = tuner.tune()
     finally:
         lock.close()
-    return _print_report(report, options)
+    return _print_report(report, config, profile, options)
 
 
 def verify(config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Hold the host against what is wanted and prove the paths; write nothing."""
-    return _print_report(_tuner(config, environment).verify(), options)
+    profile = chosen(config, options, environment)
+    report = _tuner(profile.config, environment).verify()
+    return _print_report(report, config, profile, options)
 
 
 def revert(config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]) -> int:
@@ -80,9 +90,13 @@ def _tuner(config: AgentConfig, environment: Mapping[str, str]) -> Tuner:
     return Tuner(config, build_tools(config, environment), state_folder(environment))
 
 
-def _print_report(report: Report, options: argparse.Namespace) -> int:
+def _print_report(
+    report: Report, config: AgentConfig, profile: Chosen, options: argparse.Namespace
+) -> int:
+    report = with_findings(report, unknown_labels(profile))
     if options.output == "json":
-        say(render.report_json(report))
+        say(render.report_json(report, render.profile_object(config, profile)))
     else:
-        say(render.report_text(report, is_coloured=is_coloured()))
+        lines = render.profile_lines(config, profile)
+        say(render.report_text(report, lines, is_coloured=is_coloured()))
     return FINE if report.outcome is Outcome.TUNED else NOT_FINE

@@ -24,6 +24,7 @@ class HostPaths:
     boot_id: str = "/proc/sys/kernel/random/boot_id"
     meminfo: str = "/proc/meminfo"
     sockstat: str = "/proc/net/sockstat"
+    dmi: str = "/sys/class/dmi/id"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "HostPaths":
@@ -43,6 +44,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "boot_id": "TUNEGATE_BOOT_ID_FILE",
     "meminfo": "TUNEGATE_MEMINFO",
     "sockstat": "TUNEGATE_SOCKSTAT",
+    "dmi": "TUNEGATE_DMI",
 }
 """The environment variable of each path."""
 
