@@ -157,5 +157,8 @@ class Reporter:
 
 
 def is_stale(view: NodeView, boot_id: str) -> bool:
-    """Return whether the Node carries the verdict of another boot."""
-    return bool(view.recorded_boot_id) and view.recorded_boot_id != boot_id
+    """Return whether the Node carries a verdict of another boot, or of none that is recorded."""
+    if view.recorded_boot_id:
+        return view.recorded_boot_id != boot_id
+    # the record goes first, so a crash between the two writes leaves the condition alone
+    return view.condition is not None and view.condition.status in ("True", "False")

@@ -1,12 +1,14 @@
 """Answers that are lost, late or refused: nothing is left undone and nothing is said twice."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
+from common.names import ANNOTATION_STATE, CONDITION
 from tests.e2e.api_proxy import UNANSWERED, UNSENT, ApiProxy, Fault
-from tests.e2e.harness import GATE, Agent, Stage, await_, condition, gates, label
-from tests.lab.api import Object
+from tests.e2e.harness import GATE, NODE_PATH, Agent, Stage, await_, condition, gates, label
+from tests.lab.api import STRATEGIC_PATCH, Object
 
 pytestmark = pytest.mark.api
 GET_NODE = r"GET /api/v1/nodes/"
@@ -90,6 +92,25 @@ def test_a_cut_between_the_two_patches_for_seconds(stage: Stage, proxy: ApiProxy
     assert (gates(node), condition(node), stage.events()) == (set(), {}, [])
     proxy.heal()
     expect_complete(stage, agent)
+
+
+def test_nothing_is_written_before_the_verdict_of_another_boot_is_taken_back(
+    stage: Stage, proxy: ApiProxy
+) -> None:
+    """The label goes, the condition cannot yet: until it says Unknown the host waits."""
+    said = {"boot": "another", "profile": "0", "links": {"eth1": 9000}, "outcome": "tuned"}
+    stage.join(annotations={ANNOTATION_STATE: json.dumps(said)})
+    old = {"type": CONDITION, "status": "True", "reason": "Tuned", "message": "of another boot"}
+    stage.admin.patch(f"{NODE_PATH}/status", {"status": {"conditions": [old]}}, STRATEGIC_PATCH)
+    proxy.spoil(Fault(PATCH_STATUS, UNSENT, 1000))
+    agent = start(stage, proxy)
+    stage.wait(lambda node: ANNOTATION_STATE not in node["metadata"]["annotations"])
+    agent.await_line("Held back", mode="unknown")
+    assert stage.host.mtu("eth1") == 1500
+    assert gates(stage.node()) == set(GATE)
+    proxy.heal()
+    stage.wait(is_told)
+    assert stage.host.mtu("eth1") == 9000
 
 
 def test_no_missing_permission_keeps_the_others_from_use(stage: Stage, proxy: ApiProxy) -> None:
