@@ -86,6 +86,7 @@ class Reconciler:
         announce: told (reason, message) of a repair.
         standby: what is done while nothing may be tuned.
         facts: what the Node says of itself, None while that is not known; may block at first.
+        rivals: names the programs that look after links here, asked when a link is contested.
     """
 
     config: AgentConfig
@@ -97,6 +98,7 @@ class Reconciler:
     standby: Standby
     facts: Callable[[], NodeFacts | None]
     news: SimpleQueue[News] = field(default_factory=SimpleQueue)
+    rivals: Callable[[], tuple[str, ...]] = tuple
     _breaker: Breaker = field(init=False)
     _policy: GatePolicy = field(init=False)
     _due: Due = field(default_factory=Due)
@@ -308,7 +310,7 @@ class Reconciler:
             contested_finding(
                 target,
                 self._rival_value(target, scene),
-                holder_hint(target, scene),
+                holder_hint(target, scene, self.rivals),
                 self.config.watch_backoff_seconds,
             )
             for target in sorted(self._breaker.paused(now))
@@ -345,16 +347,18 @@ def drifts_in(applied: Sequence[Change], before: Scene | None) -> tuple[Change, 
     return tuple(drifts)
 
 
-def holder_hint(target: str, scene: Scene) -> str:
-    """Return who probably holds a link's settings: the protocol that installed its routes."""
+def holder_hint(target: str, scene: Scene, rivals: Callable[[], tuple[str, ...]]) -> str:
+    """Return who probably holds a link: what installed its routes, what looks after links here."""
     link = next((one for one in scene.state.links if target == f"link/{one.name}/mtu"), None)
+    if link is None:
+        return ""
     routes = (*scene.state.default_routes, *scene.state.routes.values())
-    protocols = {
-        route.protocol
-        for route in routes
-        if link and route.link_index == link.index and route.protocol not in ("", "kernel", "boot")
-    }
-    return f" (its routes come from {', '.join(sorted(protocols))})" if protocols else ""
+    protocols = {route.protocol for route in routes if route.link_index == link.index}
+    known = sorted(protocols.difference(("", "kernel", "boot")))
+    hints = [f"its routes come from {', '.join(known)}"] if known else []
+    present = rivals()
+    hints += [f"present here: {', '.join(present)}"] if present else []
+    return f" ({'; '.join(hints)})" if hints else ""
 
 
 def _counts(finding: Finding) -> bool:

@@ -135,7 +135,16 @@ def _serve(
         tuner = Tuner(config, tools, state_folder(environment))
         standby = Standby(status, log, stand_by)
         loop = Reconciler(
-            config, tuner, status, log, publish, announce, standby, lambda: switch.facts, news
+            config,
+            tuner,
+            status,
+            log,
+            publish,
+            announce,
+            standby,
+            lambda: switch.facts,
+            news,
+            _rivals,
         )
         signals.attach(loop.wake)
         loop.first_pass()
@@ -143,6 +152,12 @@ def _serve(
         _watch_and_turn(config, environment, loop, status, log)
     finally:
         reporter.close()
+
+
+def _rivals() -> tuple[str, ...]:
+    from agent.host.rivals import daemons_present  # noqa: PLC0415 - few nodes ever need it
+
+    return daemons_present()
 
 
 def _watch_and_turn(
