@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.near import near
 from agent.parse import ConfigError, parse, read_text
+from agent.readahead import DEFAULT_KIB
 from agent.readers import (
     AUTO,
     boolean,
@@ -22,6 +23,7 @@ from agent.readers import (
     integer,
     number,
     patterns,
+    read_ahead_kib,
     size_or_auto,
     sysctl_rows,
     taint_keys,
@@ -88,6 +90,18 @@ SETTINGS: tuple[Setting, ...] = (
         doc="also take the servers of NFS mounts that exist",
     ),
     Setting("sysctls", sysctl_rows, DEFAULT_ROWS, "rows over the built-in ones; null drops one"),
+    Setting(
+        "readAhead.kib",
+        read_ahead_kib,
+        DEFAULT_KIB,
+        "read-ahead wanted of NFS mounts; 0 leaves it, auto reckons it",
+    ),
+    Setting(
+        "readAhead.megabits",
+        integer(0, 10_000_000),
+        0,
+        "bandwidth that auto reckons with, Mbit/s; 0 asks the link",
+    ),
     Setting("memory.connections", integer(1, 100000), 64, "busy connections to expect"),
     Setting("memory.share", number(0.001, 1), 0.125, "part of memory their buffers may hold"),
     Setting("probe.retrySeconds", _SECONDS, 300, "how long a silent server keeps the gate closed"),
@@ -145,6 +159,8 @@ class AgentConfig:
     storage_endpoints_file: str
     storage_mounts: bool
     sysctls: tuple[SysctlRow, ...]
+    read_ahead_kib: int | str
+    read_ahead_megabits: int
     memory_connections: int
     memory_share: float
     probe_retry_seconds: float
@@ -213,7 +229,7 @@ class Profile:
 
 
 def _shapes(name: str) -> bool:
-    return name.startswith(("mtu", "links", "storage", "memory"))
+    return name.startswith(("mtu", "links", "storage", "read_ahead", "memory"))
 
 
 def load(path: str | None, environment: Mapping[str, str]) -> AgentConfig:

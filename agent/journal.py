@@ -10,12 +10,13 @@ values again.
 import json
 import os
 from binascii import crc32
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from agent.plan import Original
 from agent.ports import AgentError
+from agent.readahead import ReadAheadChange, device_of
+from agent.revert import Original
 from agent.state import Change, LinkName, Reason
 from agent.verdict import Ceiling
 from common.record import dataclass, replace
@@ -59,20 +60,33 @@ class Journal:
             if current.get(original.target) in (original.first, *original.written)
         }
 
-    def record(self, changes: Iterable[Change]) -> "Journal":
+    def record(self, changes: Iterable[Change], gone: Collection[str] = ()) -> "Journal":
         """
         Write down what these changes are about to replace; return the journal that stands on disk.
+
+        ``gone`` are targets that will not come back, such as unmounted mounts: they are forgotten.
 
         Raises:
             JournalError: The file cannot be written; the host must not be either.
         """
-        by_target = {original.target: original for original in self.originals}
+        by_target = {item.target: item for item in self.originals if item.target not in gone}
         for change in changes:
-            known = by_target.get(change.target, Original(change.target, change.before, ()))
+            fresh = Original(change.target, change.before, (), _superblock(change))
+            known = by_target.get(change.target, fresh)
+            if known.superblock != fresh.superblock:
+                known = fresh  # the number went to another mount
             if change.after not in known.written and change.after != known.first:
                 known = replace(known, written=(*known.written, change.after))
             by_target[change.target] = known
         return self._stored(replace(self, originals=tuple(by_target.values())))
+
+    def has_written(self, change: Change) -> bool:
+        """Return whether this very value was given to this very target before."""
+        return any(
+            change.after in item.written and item.superblock == _superblock(change)
+            for item in self.originals
+            if item.target == change.target
+        )
 
     def hold(self, ceilings: Iterable[Ceiling], settings_hash: str) -> "Journal":
         """
@@ -100,6 +114,10 @@ class Journal:
             return
         except OSError as error:
             raise JournalError(f"cannot remove {self.path}: {error.strerror}") from error
+
+
+def _superblock(change: Change) -> int:
+    return change.superblock if isinstance(change, ReadAheadChange) else 0
 
 
 def load(folder: str, boot_id: str) -> Journal:
@@ -141,18 +159,19 @@ def _decode(line: bytes, boot_id: str) -> Original | tuple[Ceiling, str] | None:
     if "ceiling" in entry:
         name, mtu, reason, message = entry["ceiling"]
         return Ceiling(LinkName(name), int(mtu), Reason(reason), message), entry["settings"]
-    return _original(entry["target"], entry["first"], tuple(entry["written"]))
+    return _original(entry)
 
 
-def _original(target: str, first: Any, written: tuple[Any, ...]) -> Original:  # noqa: ANN401 - from a file
-    """Return the entry of a link's MTU or a sysctl; raises ValueError for anything else."""
-    values = (first, *written)
-    is_link = target.startswith("link/") and target.endswith("/mtu")
-    if not is_link and not _is_sysctl(target):
+def _original(entry: Mapping[str, Any]) -> Original:
+    """Return the entry of a link, a sysctl or a read-ahead; raises ValueError for all else."""
+    target, superblock = entry["target"], entry.get("superblock", 0)
+    values = (entry["first"], *entry["written"])
+    is_number = device_of(target) or (target.startswith("link/") and target.endswith("/mtu"))
+    if not is_number and not _is_sysctl(target):
         raise ValueError(target)
-    if not all(isinstance(value, str) and (value.isdecimal() or not is_link) for value in values):
+    if not all(isinstance(value, str) and (value.isdecimal() or not is_number) for value in values):
         raise ValueError(target)
-    return Original(target, first, written)
+    return Original(target, values[0], values[1:], int(superblock))
 
 
 def _is_sysctl(target: str) -> bool:
@@ -172,7 +191,12 @@ def _entry(line: bytes) -> dict[str, Any]:
 
 def _lines(journal: Journal) -> list[bytes]:
     entries: list[dict[str, object]] = [
-        {"target": item.target, "first": item.first, "written": list(item.written)}
+        {
+            "target": item.target,
+            "first": item.first,
+            "written": list(item.written),
+            **({"superblock": item.superblock} if item.superblock else {}),
+        }
         for item in journal.originals
     ]
     entries += [
@@ -226,7 +250,5 @@ def targets(folder: str) -> tuple[str, ...]:
     found: list[str] = []
     for line in lines:
         with suppress(ValueError, KeyError, TypeError, AttributeError):
-            entry = _entry(line)
-            original = _original(entry["target"], entry["first"], tuple(entry["written"]))
-            found.append(original.target)
+            found.append(_original(_entry(line)).target)
     return tuple(found)

@@ -12,7 +12,7 @@ from agent.status import Status
 from common.names import AGENT_METRIC_PREFIX
 from common.telemetry import VERSION
 
-KINDS = ("link", "sysctl")
+KINDS = ("link", "readahead", "sysctl")
 RESULTS = ("applied", "refused")
 UNKNOWN_MODE = "unknown"
 
@@ -88,12 +88,24 @@ def _of_report(report: Report) -> Iterator[Metric]:
     wanted = {str(name): float(mtu) for name, mtu in report.plan.links.items()}
     yield _labelled("link_mtu_bytes", "MTU of a storage link, as read back.", "device", real)
     yield _labelled("link_mtu_wanted_bytes", "MTU wanted on a storage link.", "device", wanted)
+    yield from _read_ahead(report)
     sizes = [proof.passes_bytes for proof in report.proofs if proof.passes_bytes is not None]
     if sizes:
         text = "Smallest packet proven to pass whole, over all storage endpoints."
         yield _gauge("path_mtu_bytes", text, float(min(sizes)))
     unproven = float(sum(_is_unproven(proof) for proof in report.proofs))
     yield _gauge("paths_unproven", "Storage endpoints whose path could not be proven.", unproven)
+
+
+def _read_ahead(report: Report) -> Iterator[Metric]:
+    """Yield the smallest read-ahead of all NFS mounts, real and wanted, where there are any."""
+    real, wanted = report.read_ahead_kib.values(), report.plan.read_ahead_kib.values()
+    if real:
+        text = "Smallest read-ahead of an NFS mount, as read back."
+        yield _gauge("read_ahead_bytes", text, min(real) * 1024.0)
+    if wanted:
+        text = "Smallest read-ahead wanted of an NFS mount."
+        yield _gauge("read_ahead_wanted_bytes", text, min(wanted) * 1024.0)
 
 
 def _is_unproven(proof: Proof) -> bool:

@@ -1,7 +1,7 @@
 """
 From what is wanted and what is there to the list of writes, in order. Pure.
 
-Verifying is planning again and finding the plan empty; reverting is a plan made from the journal.
+Verifying is planning again and finding the plan empty; ``agent.revert`` plans the way back.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,8 @@ from agent.links import (
     members,
     stack,
 )
+from agent.mount_plan import plan_mounts
+from agent.readahead import ReadAheadPolicy
 from agent.state import (
     Change,
     Endpoint,
@@ -28,9 +30,9 @@ from agent.state import (
     Reason,
     Severity,
     SysctlChange,
-    SysctlKey,
 )
 from agent.sysctls import MemoryGuard, SysctlRow, guarded, value_to_write
+from agent.targets import sysctl_key
 from common.record import dataclass, field
 
 
@@ -50,6 +52,7 @@ class Desired:
     rows: tuple[SysctlRow, ...]
     guard: MemoryGuard
     links: LinkPolicy = field(default_factory=LinkPolicy)
+    read_ahead: ReadAheadPolicy = field(default_factory=ReadAheadPolicy)
     endpoints: tuple[Endpoint, ...] = ()
     ceilings: Mapping[LinkName, int] = field(default_factory=dict)
     first_values: Mapping[str, str] = field(default_factory=dict)
@@ -74,9 +77,20 @@ def plan(desired: Desired, state: HostState) -> Plan:
         _plan_sysctl(row, desired, state, changes, left_alone, findings)
     changes += _unwanted_sysctls(desired, state)
     findings += _maximum_findings(choice, desired, state)
+    mounts = plan_mounts(desired.read_ahead, state)
     links = {name: wanted[name] for name in choice.links}
-    kept = tuple(change for change in changes if change.target not in desired.ignored_targets)
-    return Plan(kept, tuple(left_alone), tuple(findings), links)
+    kept = [
+        change
+        for change in (*changes, *mounts.changes)
+        if change.target not in desired.ignored_targets
+    ]
+    return Plan(
+        tuple(kept),
+        (*left_alone, *mounts.left_alone),
+        (*findings, *mounts.findings),
+        links,
+        mounts.wanted_kib,
+    )
 
 
 def _endpoint_findings(desired: Desired, choice: Choice) -> tuple[Finding, ...]:
@@ -151,7 +165,7 @@ def _released(
         for link in sorted(state.links, key=lambda link: len(stack(link, state)))
         if link.name not in wanted and link_target(link.name) in desired.first_values
     }
-    held = _held_up({**wanted, **first}, state)
+    held = held_up({**wanted, **first}, state)
     return {name: mtu for name, mtu in first.items() if name not in held}
 
 
@@ -214,10 +228,10 @@ def _link_changes(
         for name, mtu in wanted.items()
         if (link := state.named(name)) and link.mtu_bytes != mtu
     ]
-    return _in_order(changes)
+    return in_order(changes)
 
 
-def _in_order(changes: Sequence[LinkMtuChange]) -> tuple[LinkMtuChange, ...]:
+def in_order(changes: Sequence[LinkMtuChange]) -> tuple[LinkMtuChange, ...]:
     """Return changes given lowest link first: uppers shrink before lowers, lowers grow first."""
     grow = [change for change in changes if change.after_bytes > change.before_bytes]
     shrink = [change for change in changes if change.after_bytes < change.before_bytes]
@@ -302,45 +316,7 @@ def _sysctl_finding(row: SysctlRow, reason: Reason, what: str) -> Finding:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Original:
-    """A target's first value and every value that we wrote over it since."""
-
-    target: str
-    first: str
-    written: tuple[str, ...]
-
-
-def plan_revert(originals: tuple[Original, ...], state: HostState) -> Plan:
-    """
-    Return the writes that put first values back, only where a value of ours still stands.
-
-    A value that somebody else wrote since is left alone and named.
-    """
-    left_alone: list[LeftAlone] = []
-    sysctls: list[SysctlChange] = []
-    wanted: dict[LinkName, int] = {}
-    for original in originals:
-        now = current_value(original.target, state)
-        if now is None:
-            left_alone.append(LeftAlone(original.target, "absent", "it is gone"))
-        elif now == original.first:
-            left_alone.append(LeftAlone(original.target, now, "holds its first value"))
-        elif now not in original.written:
-            why = f"somebody else wrote it since; the first value was {original.first}"
-            left_alone.append(LeftAlone(original.target, now, why))
-        elif original.target.startswith("sysctl/"):
-            key = SysctlKey(original.target.removeprefix("sysctl/"))
-            sysctls.append(SysctlChange(key, now, original.first, "first value"))
-        else:
-            wanted[_link_name(original.target)] = int(original.first)
-    for name, child in _held_up(wanted, state).items():
-        why = f"{child.name} stands on it, and somebody else wrote its MTU {child.mtu_bytes}"
-        left_alone.append(LeftAlone(link_target(name), str(wanted.pop(name)), why))
-    return Plan((*_revert_links(wanted, state), *sysctls), tuple(left_alone))
-
-
-def _held_up(wanted: Mapping[LinkName, int], state: HostState) -> dict[LinkName, Link]:
+def held_up(wanted: Mapping[LinkName, int], state: HostState) -> dict[LinkName, Link]:
     """Return the links that cannot shrink without clamping a link above that is not ours."""
     held: dict[LinkName, Link] = {}
     for link in sorted(state.links, key=lambda link: -len(stack(link, state))):
@@ -349,34 +325,3 @@ def _held_up(wanted: Mapping[LinkName, int], state: HostState) -> dict[LinkName,
             if stays > wanted.get(lower.name, stays):
                 held[lower.name] = link
     return held
-
-
-def _revert_links(wanted: Mapping[LinkName, int], state: HostState) -> tuple[LinkMtuChange, ...]:
-    ranked = sorted(
-        (link for link in state.links if link.name in wanted),
-        key=lambda link: len(stack(link, state)),
-    )
-    changes = [
-        LinkMtuChange(link.name, link.index, link.mtu_bytes, wanted[link.name], "first value")
-        for link in ranked
-    ]
-    return _in_order(changes)
-
-
-def _link_name(target: str) -> LinkName:
-    return LinkName(target.removeprefix("link/").removesuffix("/mtu"))
-
-
-def current_value(target: str, state: HostState) -> str | None:
-    """Return what a target holds now, as text, or None when it is gone."""
-    if target.startswith("sysctl/"):
-        sysctl = state.sysctls.get(SysctlKey(target.removeprefix("sysctl/")))
-        return sysctl.value if sysctl else None
-    link = state.named(_link_name(target))
-    return str(link.mtu_bytes) if link else None
-
-
-def sysctl_key(target: str) -> SysctlKey | None:
-    """Return the sysctl that a target names, None for a link."""
-    key = target.removeprefix("sysctl/")
-    return SysctlKey(key) if key != target else None

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
+from agent.readahead import MAX_SET_KIB, STEP_KIB
 from agent.state import SysctlKey
 from agent.sysctls import DEFAULT_ROWS, Compare, SysctlRow
 from common.record import replace
@@ -55,6 +56,17 @@ def number(low: float, high: float) -> Callable[[Any], float]:
         return raw
 
     return read
+
+
+def read_ahead_kib(raw: object) -> int | str:
+    """Read a read-ahead in KiB that is whole pages on every machine, or ``auto``."""
+    if raw == AUTO:
+        return AUTO
+    is_number = isinstance(raw, int) and not isinstance(raw, bool)
+    if not is_number or raw % STEP_KIB or not 0 <= raw <= MAX_SET_KIB:  # type: ignore[operator]
+        what = f"must be auto, or a multiple of {STEP_KIB} from 0 to {MAX_SET_KIB}"
+        raise ValueError(f"{what}, not {raw!r}")
+    return raw  # type: ignore[return-value]
 
 
 def choice(*words: str) -> Callable[[Any], str]:

@@ -14,13 +14,14 @@ from agent.breaker import Breaker
 from agent.config import AgentConfig
 from agent.facts import NodeFacts
 from agent.mode import Mode, mode_of
-from agent.plan import current_value
 from agent.policy import GatePolicy, contested_finding, retry_seconds, settled, with_findings
 from agent.ports import AgentError
+from agent.revert import value_held
 from agent.scene import Scene
 from agent.standby import WAITING_FOR_NODE, Standby
 from agent.state import Change, Finding, Outcome, Reason, Report, Severity
 from agent.status import Status
+from agent.targets import current_value
 from agent.tune import Tuner
 from common.record import dataclass, field
 from common.telemetry import Log
@@ -184,12 +185,22 @@ class Reconciler:
         now = time.monotonic()
         done = self.tuner.repair(self._breaker.paused(now), resolve=resolve)
         for change in done.applied:
-            self._repaired(change, time.monotonic() - now)
+            if change in done.drifts:
+                self._repaired(change, time.monotonic() - now)
+            else:
+                self._applied(change)
         paused = self._breaker.paused(now)
         has_changed = bool(done.applied or done.failures) or paused != self.status.contested
         has_changed = has_changed or signature(done.scene) != self._signature
         self.status.contested = paused
         return has_changed
+
+    def _applied(self, change: Change) -> None:
+        """Count and tell a write that is no repair."""
+        self.status.changed(change, "applied")
+        self.log.info(
+            "Applied change", target=change.target, before=change.before, after=change.after
+        )
 
     def _repaired(self, change: Change, seconds: float | None = None) -> None:
         """Count and tell that drift was put right, in so long where that is known."""
@@ -219,10 +230,7 @@ class Reconciler:
             if change in drifts:
                 self._repaired(change)
                 continue
-            self.status.changed(change, "applied")
-            self.log.info(
-                "Applied change", target=change.target, before=change.before, after=change.after
-            )
+            self._applied(change)
         report = with_findings(report, self._contested(time.monotonic()))
         for finding in report.findings:
             if finding.check in ("apply", "sysctls") and finding.target.startswith(
@@ -338,7 +346,7 @@ def drifts_in(applied: Sequence[Change], before: Scene | None) -> tuple[Change, 
     """Return which changes of a pass gave a target back what it had after the pass ``before``."""
     if before is None:
         return ()
-    had = {change.target: current_value(change.target, before.state) for change in applied}
+    had = {change.target: value_held(change, before.state) for change in applied}
     drifts = []
     for change in applied:
         if had[change.target] == change.after:

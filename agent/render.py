@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from agent.config import AgentConfig
 from agent.profiles import Chosen, differences
+from agent.readahead import ReadAheadChange
 from agent.state import (
     Change,
     Finding,
@@ -39,6 +40,8 @@ def paint(text: str, colour: str, *, is_coloured: bool) -> str:
 
 def name_of(change: Change) -> str:
     """Return a change's target as people call it."""
+    if isinstance(change, ReadAheadChange):
+        return f"{change.source} ({change.device}) read-ahead KiB"
     return f"{change.link} MTU" if isinstance(change, LinkMtuChange) else str(change.key)
 
 
@@ -153,6 +156,7 @@ def report_json(report: Report, profile: Mapping[str, object]) -> str:
             "profile": profile,
             "applied": [_change_object(change) for change in report.applied],
             "links": dict(report.link_mtus),
+            "readAheadKib": dict(report.read_ahead_kib),
             "proofs": [_proof_object(proof) for proof in report.proofs],
             "remaining": _plan_object(report.plan),
             "findings": [_finding_object(finding) for finding in report.findings],
@@ -180,6 +184,7 @@ def _plan_object(plan: Plan) -> dict[str, object]:
         "changes": [_change_object(change) for change in plan.changes],
         "leftAlone": [_left_object(item) for item in plan.left_alone],
         "links": dict(plan.links),
+        "readAheadKib": dict(plan.read_ahead_kib),
         "findings": [_finding_object(finding) for finding in plan.findings],
     }
 

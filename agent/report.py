@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from agent.plan import floor_bytes
+from agent.readahead import ReadAheadChange
 from agent.scene import Scene
 from agent.state import Change, Finding, LinkMtuChange, Plan, Proof, Reason, Report, Severity
 from agent.verdict import (
@@ -46,7 +47,8 @@ def build(
     findings += _unconverged(remaining, findings)
     mtus = {name: link.mtu_bytes for name in remaining.links if (link := scene.state.named(name))}
     unique = tuple(dict.fromkeys(findings))
-    return Report(outcome_of(unique), unique, remaining, tuple(proofs), mtus, applied)
+    read_ahead = {device: item.kib for device, item in scene.state.read_ahead.items()}
+    return Report(outcome_of(unique), unique, remaining, tuple(proofs), mtus, applied, read_ahead)
 
 
 def _unread(problem: str) -> Finding:
@@ -66,7 +68,8 @@ def _unconverged(remaining: Plan, findings: Sequence[Finding]) -> list[Finding]:
     """
     Return a failure for each change still planned that no other finding explains.
 
-    Where a link went away, its routes went elsewhere: what other links want now is the next pass's.
+    A read-ahead is advisory: a node without it is degraded. Where a link went away, its routes
+    went elsewhere: what other links want now is the next pass's.
     """
     explained = {finding.target for finding in findings}
     reasons = {finding.reason for finding in findings}
@@ -77,7 +80,7 @@ def _unconverged(remaining: Plan, findings: Sequence[Finding]) -> list[Finding]:
     return [
         Finding(
             "apply",
-            Severity.FAILED,
+            Severity.DEGRADED if isinstance(change, ReadAheadChange) else Severity.FAILED,
             Reason.NOT_CONVERGED,
             change.target,
             f"{change.target} is {change.before}, wanted {change.after}",

@@ -6,10 +6,13 @@ from agent.config import AgentConfig
 from agent.endpoints import Known, RememberingResolver, from_mounts, gather, merge, read_file
 from agent.journal import Journal, load
 from agent.links import LinkPolicy
-from agent.plan import Desired, current_value, plan
+from agent.plan import Desired, plan
 from agent.ports import Host, Prober, Resolver, Storage
+from agent.readahead import ReadAheadPolicy, device_of
+from agent.revert import standing_value
 from agent.state import Address, Change, Endpoint, HostState, Link, LinkName, Plan
 from agent.sysctls import MemoryGuard
+from agent.targets import superblock_of
 from agent.verdict import Ceiling
 from common.record import dataclass, replace
 
@@ -105,7 +108,8 @@ class Survey:
 
     def record(self, state: HostState, changes: Iterable[Change]) -> None:
         """Write down what these changes replace; raises JournalError."""
-        self.journal = self.open_journal(state).record(changes)
+        journal = self.open_journal(state)
+        self.journal = journal.record(changes, gone=_gone(journal, state))
 
     def keep_ceilings(self) -> None:
         """Write down the ceilings, for the next start; raises JournalError."""
@@ -128,7 +132,7 @@ class Survey:
 
     def _scene(self, known: Known, state: HostState, ignored: frozenset[str]) -> Scene:
         journal = self.open_journal(state)
-        values = {item.target: current_value(item.target, state) for item in journal.originals}
+        values = {item.target: standing_value(item, state) for item in journal.originals}
         config = self._config
         ceilings = {name: item.mtu_bytes for name, item in self.ceilings.items()}
         for name, mtu in self.withheld.items():
@@ -139,9 +143,31 @@ class Survey:
             rows=config.sysctls,
             guard=MemoryGuard(config.memory_connections, config.memory_share),
             links=LinkPolicy(config.links_include, config.links_exclude),
+            read_ahead=ReadAheadPolicy(config.read_ahead_kib, config.read_ahead_megabits),
             endpoints=known.endpoints,
             ceilings=ceilings,
             first_values=journal.first_values(values),
-            ignored_targets=ignored,
+            ignored_targets=_known(ignored, journal, state),
         )
         return Scene(known, state, desired)
+
+
+def _gone(journal: Journal, state: HostState) -> frozenset[str]:
+    """Return the read-ahead targets whose mounts are gone: nobody can put their values back."""
+    return frozenset(
+        item.target
+        for item in journal.originals
+        if (device := device_of(item.target))
+        if device in state.read_ahead or not state.read_ahead_problem
+        if superblock_of(item.target, state) != item.superblock
+    )
+
+
+def _known(ignored: frozenset[str], journal: Journal, state: HostState) -> frozenset[str]:
+    """Return what is ignored, without the device numbers that new mounts have got since."""
+    superblocks = {item.target: item.superblock for item in journal.originals}
+    return frozenset(
+        target
+        for target in ignored
+        if device_of(target) is None or superblock_of(target, state) == superblocks.get(target)
+    )

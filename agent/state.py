@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NewType
 
 from agent.nfs import NfsMount
+from agent.readahead import ReadAhead, ReadAheadChange
 from common.record import dataclass, field
 
 LinkName = NewType("LinkName", str)
@@ -88,6 +89,9 @@ class HostState:
 
     ``routes`` holds the addresses that were asked for and have a route; an address asked for
     and missing has none. ``default_routes`` are the default routes of both families.
+    ``read_ahead`` holds the NFS mounts' by device; one may only be missing from it though it is
+    there where ``read_ahead_problem`` says why. ``round_trips`` (seconds, by server) and
+    ``link_megabits`` are measured only where read-ahead is sized by them.
     """
 
     boot_id: str
@@ -98,6 +102,10 @@ class HostState:
     mounts: tuple[NfsMount, ...]
     memory_bytes: int
     tcp_memory: TcpMemory | None = None
+    read_ahead: Mapping[str, ReadAhead] = field(default_factory=dict)
+    read_ahead_problem: str = ""
+    round_trips: Mapping[Address, float] = field(default_factory=dict)
+    link_megabits: Mapping[LinkName, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()  # what could not be read, one sentence each
 
     def link(self, index: int) -> Link | None:
@@ -165,7 +173,7 @@ class SysctlChange:
         return f"sysctl/{self.key}"
 
 
-Change = LinkMtuChange | SysctlChange
+Change = LinkMtuChange | SysctlChange | ReadAheadChange
 
 
 class Severity(StrEnum):
@@ -202,6 +210,9 @@ class Reason(StrEnum):
     SYSCTL_READ_ONLY = "SysctlReadOnly"
     SYSCTL_ABSENT = "SysctlAbsent"
     SYSCTL_REFUSED = "SysctlRefused"
+    READ_AHEAD_READ_ONLY = "ReadAheadReadOnly"
+    READ_AHEAD_UNREADABLE = "ReadAheadUnreadable"
+    READ_AHEAD_REFUSED = "ReadAheadRefused"
     MEMORY_GUARD = "MemoryGuard"
     TCP_MEMORY_PRESSURE = "TcpMemoryPressure"
     TARGET_CONTESTED = "TargetContested"
@@ -218,7 +229,7 @@ class Reason(StrEnum):
 
 CHECKS = (
     *("apply", "baseline", "drift", "endpoints", "host"),
-    *("journal", "links", "memory", "path", "settings", "sysctls"),
+    *("journal", "links", "memory", "path", "readahead", "settings", "sysctls"),
 )
 """Every name that a finding's ``check`` may have; each is a metric's label value."""
 
@@ -253,13 +264,15 @@ class Plan:
     """
     What would change, in the order it must happen, and what is left alone.
 
-    ``links`` maps each link that carries storage to the MTU it should have.
+    ``links`` maps each link that carries storage to the MTU it should have, ``read_ahead_kib`` the
+    device of each NFS mount to the read-ahead that it should have at least.
     """
 
     changes: tuple[Change, ...]
     left_alone: tuple[LeftAlone, ...] = ()
     findings: tuple[Finding, ...] = ()
     links: Mapping[LinkName, int] = field(default_factory=dict)
+    read_ahead_kib: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
@@ -316,6 +329,7 @@ class Report:
     proofs: tuple[Proof, ...]
     link_mtus: Mapping[LinkName, int]  # storage links, as read back
     applied: tuple[Change, ...] = ()
+    read_ahead_kib: Mapping[str, int] = field(default_factory=dict)  # by device, as read back
 
     @property
     def reason(self) -> Reason:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 
+from agent.readahead import ReadAheadChange
 from agent.state import Change, LinkMtuChange, Outcome, Report
 from common.record import dataclass, field
 
@@ -19,6 +20,8 @@ def seconds_since_exec() -> float:
 
 def kind_of(change: Change) -> str:
     """Return a change's kind, a metric's label value."""
+    if isinstance(change, ReadAheadChange):
+        return "readahead"
     return "link" if isinstance(change, LinkMtuChange) else "sysctl"
 
 

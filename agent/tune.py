@@ -12,9 +12,11 @@ from agent.baseline import layer_names
 from agent.config import AgentConfig
 from agent.journal import JournalError
 from agent.parallel import side_by_side
-from agent.plan import floor_bytes, plan_revert
+from agent.plan import floor_bytes
 from agent.ports import Contact, HostError
+from agent.readahead import ReadAheadChange
 from agent.report import build, journal_findings
+from agent.revert import plan_revert
 from agent.scene import Scene, Survey, Tools
 from agent.state import (
     Address,
@@ -28,14 +30,16 @@ from agent.state import (
     Reason,
     Report,
     Severity,
-    Verdict,
 )
 from agent.verdict import (
     Ceiling,
     disturbed,
     failure_finding,
+    is_gone,
     outcome_of,
+    path_ceiling,
     refusal_ceiling,
+    silent_proof,
     smallest_passing,
 )
 from common.record import dataclass, replace
@@ -49,10 +53,15 @@ def _go_on() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What a repair wrote, what was refused, and the scene after it."""
+    """
+    What a repair wrote, what was refused, and the scene after it.
+
+    ``drifts`` are the writes that put drift right: all but the first one to a new mount.
+    """
 
     scene: Scene
     applied: tuple[Change, ...]
+    drifts: tuple[Change, ...]
     failures: tuple[Finding, ...]
 
 
@@ -110,8 +119,14 @@ class Tuner:
     def repair(self, ignored: frozenset[str] = frozenset(), *, resolve: bool = False) -> Repair:
         """Write back what drifted, without probing: the quick half of a pass."""
         scene = self._survey.look(ignored, resolve=resolve)
+        before = self._survey.open_journal(scene.state)
         scene, applied, failures = self._converge(scene)
-        return Repair(scene, applied, failures)
+        drifts = [
+            change
+            for change in applied
+            if not isinstance(change, ReadAheadChange) or before.has_written(change)
+        ]
+        return Repair(scene, applied, tuple(drifts), failures)
 
     def revert(self) -> tuple[Plan, tuple[Finding, ...]]:
         """
@@ -128,7 +143,8 @@ class Tuner:
             try:
                 self._tools.host.apply(change)
             except HostError as error:
-                failures.append(failure_finding(change, error))
+                if not is_gone(change, error):
+                    failures.append(failure_finding(change, error))
             else:
                 done.append(change)
         if not failures and not journal.problems:
@@ -175,6 +191,7 @@ class Tuner:
                 self._survey.ceilings[ceiling.link] = ceiling
             scene = self._survey.again(scene)
             again = {ceiling.link} if ceiling else _overtaken(failures, scene)
+            again |= _mounted_since(changes, scene)
             if again <= refusing:
                 break
             refusing |= again
@@ -194,6 +211,8 @@ class Tuner:
             except HostError as error:
                 if ceiling := refusal_ceiling(change, error):
                     return ceiling
+                if is_gone(change, error):
+                    continue
                 stuck |= {link} if link else set()
                 failures.append(failure_finding(change, error, self._advisory))
             else:
@@ -266,7 +285,7 @@ class Tuner:
         def prove(target: tuple[Endpoint, int]) -> Proof:
             contact = (contacts or {}).get(target[0])
             if contact and not contact.answered:
-                return _silent(*target, contact)
+                return silent_proof(*target, contact)
             return self._tools.prober.prove(*target)
 
         targets = [
@@ -303,7 +322,7 @@ class Tuner:
                 mtu = first if is_last else max(first, min(small.values()))
                 if mtu >= link.mtu_bytes:
                     break
-                scene, applied = self._lower(scene, _path_ceiling(name, mtu, link.mtu_bytes, mine))
+                scene, applied = self._lower(scene, path_ceiling(name, mtu, link.mtu_bytes, mine))
                 lowered += applied
                 proofs = self._prove_lowered(scene, proofs)
         refused = self._keep_ceilings()
@@ -348,6 +367,16 @@ def _overtaken(failures: Sequence[Finding], scene: Scene) -> set[str]:
     return {item.target for item in failures if item.reason is not gone} - wanted
 
 
+def _mounted_since(tried: Sequence[Change], scene: Scene) -> set[str]:
+    """Return the mounts that want a first write and were not there when these were planned."""
+    known = {change.superblock for change in tried if isinstance(change, ReadAheadChange)}
+    return {
+        f"{change.target} {change.superblock}"
+        for change in scene.plan.changes
+        if isinstance(change, ReadAheadChange) and change.superblock not in known
+    }
+
+
 def _still_wanted(failures: Sequence[Finding], scene: Scene) -> tuple[Finding, ...]:
     """Drop refusals of writes that the last plan does not ask for any more."""
     wanted = {change.target for change in scene.plan.changes}
@@ -364,34 +393,6 @@ def _unwritable(error: JournalError, consequence: str) -> Finding:
     return Finding("journal", Severity.FAILED, Reason.JOURNAL_UNWRITABLE, "", message)
 
 
-def _silent(endpoint: Endpoint, wanted_bytes: int, contact: Contact) -> Proof:
-    refused = "refused" in contact.detail
-    reason = Reason.ENDPOINT_REFUSED if refused else Reason.ENDPOINT_SILENT
-    return Proof(
-        endpoint=endpoint,
-        verdict=Verdict.INCONCLUSIVE,
-        wanted_bytes=wanted_bytes,
-        passes_bytes=None,
-        server_mtu_bytes=None,
-        way_back="",
-        reason=reason,
-        signs=(contact.detail,),
-    )
-
-
 def _is_on(scene: Scene, proof: Proof, name: LinkName) -> bool:
     link = scene.carrier(proof.endpoint.address)
     return link is not None and link.name == name
-
-
-def _path_ceiling(name: LinkName, mtu: int, tried: int, proofs: Sequence[Proof]) -> Ceiling:
-    worst = min(
-        (proof for proof in proofs if proof.endpoint.address in smallest_passing(proofs)),
-        key=lambda proof: proof.passes_bytes or 0,
-    )
-    reason = worst.reason if worst.verdict is Verdict.SMALLER else Reason.BLACK_HOLE
-    message = (
-        f"packets of {tried} bytes do not pass to {worst.endpoint.host}, so {name} has MTU {mtu}: "
-        "raise the MTU of what lies between, then send the agent a SIGHUP or reboot the node"
-    )
-    return Ceiling(name, mtu, reason, message)

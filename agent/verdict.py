@@ -1,11 +1,14 @@
 """From proofs and failures to findings and one outcome. Pure."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from errno import EACCES, EINVAL, ENODEV, EPERM, ERANGE, EROFS
 
-from agent.ports import HostError
+from agent.mount_plan import refused_finding
+from agent.ports import Contact, HostError
+from agent.readahead import ReadAheadChange
 from agent.state import (
     Change,
+    Endpoint,
     Finding,
     HostState,
     LinkMtuChange,
@@ -137,7 +140,15 @@ def failure_finding(change: Change, error: HostError, advisory: Container[str] =
     return finding
 
 
+def is_gone(change: Change, error: HostError) -> bool:
+    """Return whether a write was refused only because its mount was unmounted: no harm."""
+    return isinstance(change, ReadAheadChange) and error.errno == ENODEV
+
+
 def _refused(change: Change, error: HostError) -> Finding:
+    if isinstance(change, ReadAheadChange):
+        may_not = error.errno in (EPERM, EACCES, EROFS)
+        return refused_finding(change, error.detail, may_not=may_not)
     if error.errno in (EPERM, EACCES, EROFS):
         need = "CAP_NET_ADMIN" if isinstance(change, LinkMtuChange) else "a writable /proc/sys/net"
         message = f"may not write {change.target}: {error.detail}; the agent needs {need}"
@@ -207,3 +218,33 @@ def smallest_passing(proofs: Iterable[Proof]) -> Mapping[str, int]:
         for proof in proofs
         if proof.verdict in (Verdict.SMALLER, Verdict.BLACK_HOLE) and proof.reason not in at_an_end
     }
+
+
+def silent_proof(endpoint: Endpoint, wanted_bytes: int, contact: Contact) -> Proof:
+    """Return the proof of a server that did not even take a connection."""
+    refused = "refused" in contact.detail
+    reason = Reason.ENDPOINT_REFUSED if refused else Reason.ENDPOINT_SILENT
+    return Proof(
+        endpoint=endpoint,
+        verdict=Verdict.INCONCLUSIVE,
+        wanted_bytes=wanted_bytes,
+        passes_bytes=None,
+        server_mtu_bytes=None,
+        way_back="",
+        reason=reason,
+        signs=(contact.detail,),
+    )
+
+
+def path_ceiling(name: LinkName, mtu: int, tried: int, proofs: Sequence[Proof]) -> Ceiling:
+    """Return the ceiling that proofs at the MTU ``tried`` show, and what to do about it."""
+    worst = min(
+        (proof for proof in proofs if proof.endpoint.address in smallest_passing(proofs)),
+        key=lambda proof: proof.passes_bytes or 0,
+    )
+    reason = worst.reason if worst.verdict is Verdict.SMALLER else Reason.BLACK_HOLE
+    message = (
+        f"packets of {tried} bytes do not pass to {worst.endpoint.host}, so {name} has MTU {mtu}: "
+        "raise the MTU of what lies between, then send the agent a SIGHUP or reboot the node"
+    )
+    return Ceiling(name, mtu, reason, message)

@@ -13,9 +13,9 @@ from agent.host.probe import LinuxProber
 from agent.host.resolve import SystemResolver
 from agent.host.storage import LinuxStorage
 from agent.journal import targets
-from agent.plan import sysctl_key
 from agent.scene import Tools
 from agent.state import Address, SysctlKey
+from agent.targets import sysctl_key
 
 STATE_FOLDER = "/run/tunegate"
 """Gone at reboot, as the kernel's values are; TUNEGATE_STATE_DIR sets another."""

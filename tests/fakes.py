@@ -1,42 +1,36 @@
 """
-An in-memory host, network and DNS that implement the agent's ports, and show themselves as text.
+An in-memory host and mounts that implement the agent's ports, and show themselves as text.
 
 The link rules are those of the kernel: a vlan above its parent gives ERANGE, a macvlan EINVAL;
 lowering a parent clamps both; a bond sets its members; a bridge follows its smallest port until
 somebody sets it by hand (net/8021q/vlan_dev.c, drivers/net/macvlan.c, net/bridge/br_if.c).
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from errno import EACCES, EINVAL, ENODEV, EPERM, ERANGE
-from ipaddress import ip_address
 
-from agent.connections import Listing, TcpConnection
 from agent.nfs import NfsMount, NfsPoint, nfs_mount
 from agent.nfs_stats import Statistics
-from agent.ports import Contact, HostError, Resolution, Server
+from agent.ports import HostError
+from agent.readahead import ReadAhead, ReadAheadChange
 from agent.state import (
     ARPHRD_ETHER,
     Address,
     Change,
-    Endpoint,
     HostState,
     Link,
     LinkMtuChange,
     LinkName,
-    Proof,
-    Reason,
     Route,
     Sysctl,
     SysctlChange,
     SysctlKey,
     TcpMemory,
-    Verdict,
 )
 
 GIB = 1 << 30
 CLAMPED_KINDS = ("vlan", "macvlan")
-LEAST_BYTES = 576
 KERNEL_SYSCTLS = {
     "net.core.rmem_max": "212992",
     "net.core.wmem_max": "212992",
@@ -71,6 +65,10 @@ class FakeHost:
     refused: dict[str, int] = field(default_factory=dict)  # target: errno of every write to it
     refused_above: dict[str, int] = field(default_factory=dict)  # link: what its driver takes
     mounts: tuple[NfsMount, ...] = ()
+    read_ahead: dict[str, ReadAhead] = field(default_factory=dict)  # by device
+    read_ahead_problem: str = ""
+    round_trips: dict[Address, float] = field(default_factory=dict)
+    link_megabits: dict[LinkName, int] = field(default_factory=dict)
     memory_bytes: int = 256 * GIB
     tcp_memory: TcpMemory | None = None
     problems: tuple[str, ...] = ()
@@ -82,6 +80,7 @@ class FakeHost:
     crash_after: bool = False
     before_write: Callable[[Change], None] | None = None
     _set_by_hand: set[int] = field(default_factory=set)
+    _superblocks: int = 7000
 
     def add(self, name: str, mtu: int = 1500, **details: object) -> int:
         """Add a link and return its index; ``on`` and ``master`` name other links."""
@@ -116,9 +115,11 @@ class FakeHost:
         return self.named(name).mtu_bytes
 
     def __str__(self) -> str:
-        """Return the state as text, one line a link or sysctl."""
+        """Return the state as text, one line a link, sysctl or mount."""
         links = [f"{link.name}: mtu {link.mtu_bytes}" for link in self.links.values()]
-        return "\n".join((*links, *(f"{key} = {value}" for key, value in self.sysctls.items())))
+        sysctls = [f"{key} = {value}" for key, value in self.sysctls.items()]
+        mounts = [f"{key}: read-ahead {item.kib}" for key, item in self.read_ahead.items()]
+        return "\n".join((*links, *sysctls, *mounts))
 
     def observe(self, addresses: Sequence[Address]) -> HostState:
         """Return one snapshot, with the routes to these addresses."""
@@ -139,6 +140,10 @@ class FakeHost:
             mounts=self.mounts,
             memory_bytes=self.memory_bytes,
             tcp_memory=self.tcp_memory,
+            read_ahead=dict(self.read_ahead),
+            read_ahead_problem=self.read_ahead_problem,
+            round_trips=dict(self.round_trips),
+            link_megabits=dict(self.link_megabits),
             problems=self.problems,
         )
 
@@ -166,6 +171,12 @@ class FakeHost:
             if change.key in self.read_only:
                 raise HostError(change.target, EACCES, "Permission denied")
             self.sysctls[change.key] = change.after
+            return
+        if isinstance(change, ReadAheadChange):
+            now = self.read_ahead.get(change.device)
+            if now is None or now.superblock != change.superblock:
+                raise HostError(change.target, ENODEV, "No such device")
+            self.set_read_ahead(change.device, change.after_kib)
             return
         link = self.links.get(change.index)
         if link is None or link.name != change.link:
@@ -207,160 +218,25 @@ class FakeHost:
             ports = [p.mtu_bytes for p in self.links.values() if p.master_index == master.index]
             self._spread(master.name, min(ports))
 
+    def mount(self, device: str = "0:50", kib: int = 128, **details: str) -> None:
+        """Mount an NFS export: a new superblock, whoever had the number before."""
+        self.unmount(device)
+        self.mounts += (mounted(device=device, **details),)
+        self._superblocks += 1
+        self.read_ahead[device] = ReadAhead(kib, self._superblocks)
+
+    def unmount(self, device: str = "0:50") -> None:
+        """Unmount what has this device number."""
+        self.mounts = tuple(mount for mount in self.mounts if mount.device != device)
+        self.read_ahead.pop(device, None)
+
+    def set_read_ahead(self, device: str, kib: int) -> None:
+        """Set a mount's read-ahead as anybody may."""
+        self.read_ahead[device] = replace(self.read_ahead[device], kib=kib)
+
     def remove(self, name: str) -> None:
         """Let a link vanish."""
         del self.links[self.named(name).index]
-
-
-@dataclass(slots=True)
-class FakeServer:
-    """
-    A storage server and the path to it.
-
-    ``up_bytes`` and ``down_bytes`` are what the path passes, ``has_hints`` whether a router says
-    so by ICMP; ``pings`` whether the server answers echoes.
-    """
-
-    answers: bool = True
-    detail: str = "no answer within 2 s"
-    mtu_bytes: int = 9000
-    up_bytes: int = 65535
-    down_bytes: int = 65535
-    has_hints: bool = False
-    pings: bool = True
-
-
-@dataclass(slots=True)
-class FakeProber:
-    """
-    The network as packets see it, implementing ports.Prober over a FakeHost's links.
-
-    ``lost_above`` is the MTU of a gateway's link, or the API server's, above which it goes silent.
-    """
-
-    host: FakeHost
-    servers: dict[str, FakeServer] = field(default_factory=dict)
-    lost_above: dict[str, int] = field(default_factory=dict)
-    silent: set[str] = field(default_factory=set)
-    ended: list[tuple[tuple[Address, ...], int, int]] = field(default_factory=list)
-    cannot_end: HostError | None = None
-    opened: list[TcpConnection] = field(default_factory=list)
-    destroyed: list[TcpConnection] = field(default_factory=list)
-    reopens: Callable[[TcpConnection], TcpConnection | None] = lambda _: None
-    unlisted: int = 0
-    cannot_list: HostError | None = None
-    sent: list[str] = field(default_factory=list)
-
-    def contact(self, endpoint: Endpoint) -> Contact:
-        """Say whether the server answers at all."""
-        self.sent.append(f"contact {endpoint.address}")
-        server = self.servers.get(endpoint.address, FakeServer())
-        detail = "" if server.answers else server.detail
-        return Contact(f"{endpoint.host}:{endpoint.port}", server.answers, detail)
-
-    def prove(self, endpoint: Endpoint, wanted_bytes: int) -> Proof:
-        """Return what the path would show."""
-        self.sent.append(f"prove {endpoint.address} {wanted_bytes}")
-        server = self.servers.get(endpoint.address, FakeServer())
-        if not server.answers:
-            return self._proof(endpoint, wanted_bytes, None, Reason.ENDPOINT_SILENT)
-        size = min(wanted_bytes, server.mtu_bytes, self._link_mtu(endpoint.address))
-        passes = min(size, server.up_bytes)
-        if server.pings:
-            passes = min(passes, server.down_bytes)
-        if passes < LEAST_BYTES:
-            proof = self._proof(endpoint, wanted_bytes, None, Reason.BLACK_HOLE)
-            return replace(proof, verdict=Verdict.BLACK_HOLE)
-        if passes < size:
-            reason = Reason.PATH_BELOW_TARGET if server.has_hints else Reason.BLACK_HOLE
-            return self._proof(endpoint, wanted_bytes, passes, reason)
-        reason = Reason.TUNED if passes >= wanted_bytes else Reason.SERVER_BELOW_TARGET
-        return self._proof(endpoint, wanted_bytes, passes, reason)
-
-    def _proof(self, endpoint: Endpoint, wanted: int, passes: int | None, reason: Reason) -> Proof:
-        server = self.servers.get(endpoint.address, FakeServer())
-        verdict = Verdict.PASSED if reason is Reason.TUNED else Verdict.SMALLER
-        if passes is None:
-            verdict = Verdict.INCONCLUSIVE
-        return Proof(
-            endpoint=endpoint,
-            verdict=verdict,
-            wanted_bytes=wanted,
-            passes_bytes=passes,
-            server_mtu_bytes=server.mtu_bytes if server.answers else None,
-            way_back="icmp" if server.pings else "unproven",
-            reason=reason,
-            signs=(f"{passes} bytes",),
-        )
-
-    def _link_mtu(self, address: str) -> int:
-        route = self.host.routes.get(Address(address))
-        link = self.host.links.get(route.link_index) if route else None
-        return link.mtu_bytes if link else 0
-
-    def reach_gateway(self, gateway: Address) -> Contact:
-        """Say whether the gateway answers at its link's MTU."""
-        self.sent.append(f"gateway {gateway}")
-        address, _, zone = gateway.partition("%")
-        assert bool(zone) == ip_address(address).is_link_local, "a zone is for link-local addresses"
-        routes = [route for route in self.host.default_routes if route.gateway == address]
-        mtu = max(self.host.links[route.link_index].mtu_bytes for route in routes)
-        return self._reached(f"gateway {gateway}", gateway, mtu)
-
-    def reach_server(self, host: Address, port: int) -> Contact:
-        """Say whether the API server answers at the MTU of the link that leads there."""
-        self.sent.append(f"server {host}:{port}")
-        route = self.host.routes.get(host)
-        indexes = [route.link_index] if route else [r.link_index for r in self.host.default_routes]
-        mtu = max((self.host.links[index].mtu_bytes for index in indexes), default=0)
-        return self._reached(f"API server {host}:{port}", host, mtu)
-
-    def _reached(self, peer: str, address: Address, mtu: int) -> Contact:
-        answered = address not in self.silent and mtu <= self.lost_above.get(address, mtu)
-        return Contact(peer, answered, f"MTU {mtu}")
-
-    def end_connections(self, remote: Sequence[Address], port: int, above_bytes: int) -> int:
-        """Record whose connections are ended."""
-        if self.cannot_end:
-            raise self.cannot_end
-        self.ended.append((tuple(remote), port, above_bytes))
-        return len(remote)
-
-    def connections(self, servers: Collection[Server]) -> Listing:
-        """Return the open connections to these servers."""
-        if self.cannot_list:
-            raise self.cannot_list
-        self.sent.append("list")
-        wanted = [item for item in self.opened if (item.remote, item.remote_port) in servers]
-        return Listing(tuple(wanted), self.unlisted)
-
-    def destroy(self, connections: Iterable[TcpConnection]) -> int:
-        """Close these connections; ``reopens`` says what their owners open then."""
-        if self.cannot_end:
-            raise self.cannot_end
-        going = [item for item in connections if item in self.opened]
-        self.destroyed += going
-        self.opened = [item for item in self.opened if item not in going]
-        self.opened += [again for item in going if (again := self.reopens(item))]
-        return len(going)
-
-
-@dataclass(slots=True)
-class FakeResolver:
-    """A DNS in memory; a name that is not there does not resolve."""
-
-    names: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-
-    def resolve(self, host: str) -> Resolution:
-        """Return every address of the name; an address is its own."""
-        self.asked.append(host)
-        try:
-            return Resolution(host, (Address(str(ip_address(host))),))
-        except ValueError:
-            pass
-        found = tuple(Address(address) for address in self.names.get(host, ()))
-        return Resolution(host, found, "" if found else f"{host} does not resolve")
 
 
 @dataclass(slots=True)

@@ -9,8 +9,8 @@ from agent.doctor.facts import File, Kernel, NodeSeen, Record, Rights
 from agent.doctor.read_files import HostFiles
 from agent.host.paths import HostPaths, read_text
 from agent.journal import load
-from agent.plan import current_value
 from agent.state import HostState
+from agent.targets import current_value
 
 _DESTROY = "CONFIG_INET_DIAG_DESTROY"
 _BDI = "/sys/devices/virtual/bdi"

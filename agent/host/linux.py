@@ -9,11 +9,13 @@ import errno
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar, assert_never
 
+from agent.host import bdi
 from agent.host.mounts import MountTable, parse_mountinfo
 from agent.host.paths import HostPaths, read_text
 from agent.host.rtnetlink import RouteNetlink
 from agent.host.sysctl import read_sysctl, sysctl_path, write_sysctl
 from agent.ports import HostError
+from agent.readahead import ReadAheadChange
 from agent.state import (
     Address,
     Change,
@@ -68,17 +70,21 @@ class LinuxHost:
                 default_routes = netlink.default_routes()
         except OSError as error:
             raise _refused("links", error) from error
-        table = _attempt(self._mount_table, MountTable((), ()), problems)
-        problems.extend(table.problems)
+        table = _attempt(self._mount_table, None, problems)
+        mounts = table.mounts if table else ()
+        problems.extend(table.problems if table else ())
+        read_ahead = bdi.read_all(self._paths.bdi, (mount.device for mount in mounts))
         return HostState(
             boot_id=_attempt(lambda: read_text(self._paths.boot_id).strip(), "", problems),
             links=links,
             routes=routes,
             default_routes=default_routes,
             sysctls=self._sysctls(problems),
-            mounts=table.mounts,
+            mounts=mounts,
             memory_bytes=_attempt(self._memory_bytes, 0, problems),
             tcp_memory=_attempt(self._tcp_memory, None, problems),
+            read_ahead=read_ahead.by_device,
+            read_ahead_problem=read_ahead.problem if table else "the mounts cannot be read",
             problems=tuple(problems),
         )
 
@@ -99,6 +105,8 @@ class LinuxHost:
                     raise _refused(change.target, error) from error
             case SysctlChange():
                 write_sysctl(self._paths.proc_sys_net, change.key, change.after)
+            case ReadAheadChange():
+                bdi.write(self._paths.bdi, change)
             case _:
                 assert_never(change)
 

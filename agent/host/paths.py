@@ -25,6 +25,7 @@ class HostPaths:
     meminfo: str = "/proc/meminfo"
     sockstat: str = "/proc/net/sockstat"
     dmi: str = "/sys/class/dmi/id"
+    bdi: str = "/sys/devices/virtual/bdi"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "HostPaths":
@@ -45,6 +46,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "meminfo": "TUNEGATE_MEMINFO",
     "sockstat": "TUNEGATE_SOCKSTAT",
     "dmi": "TUNEGATE_DMI",
+    "bdi": "TUNEGATE_BDI",
 }
 """The environment variable of each path."""
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from agent.config import AgentConfig, defaults
 from agent.sysctls import DEFAULT_ROWS
-from tests.fakes import KERNEL_SYSCTLS, FakeHost, FakeServer
+from tests.fake_network import FakeServer
+from tests.fakes import KERNEL_SYSCTLS, FakeHost
 from tests.unit.agent.nodes import API_SERVER, GATEWAY, Node
 
 MTUS = (1280, 1400, 1500, 3900, 4000, 8896, 9000, 9001, 9216)

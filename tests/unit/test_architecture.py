@@ -17,6 +17,7 @@ PURE = (
     *("doctor/judge_agent", "doctor/judge_kernel", "doctor/judge_links", "doctor/judge_others"),
     *("doctor/judge_report", "doctor/judge_rights", "doctor/remark", "doctor/show"),
     *("doctor/sources", "doctor/yaml_files"),
+    *("mount_plan", "readahead", "revert", "targets"),
 )
 CLI_PURE = ("node", "fleet", "table", "explain", "document")
 IMPURE_MODULES = {"os", "socket", "subprocess", "agent.host", "agent.cluster"}

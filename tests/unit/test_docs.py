@@ -48,7 +48,9 @@ def test_every_outcome_is_documented() -> None:
 def test_every_metric_is_documented() -> None:
     """The table of metrics and a scrape name the same."""
     status = Status(gate_opened_seconds=0.1)
-    status.passed(Report(Outcome.TUNED, (), Plan(()), (), {}), 0.1)
+    plan = Plan((), read_ahead_kib={"0:50": 15360})
+    report = Report(Outcome.TUNED, (), plan, (), {}, read_ahead_kib={"0:50": 128})
+    status.passed(report, 0.1)
     status.requested("get", 200)
     registry = CollectorRegistry()
     registry.register(StatusCollector(status))

@@ -6,7 +6,8 @@ from agent.config import AgentConfig, defaults
 from agent.scene import Tools
 from agent.state import Address, Reason, Report, Severity
 from agent.tune import Tuner
-from tests.fakes import FakeHost, FakeProber, FakeResolver, FakeServer, FakeStorage
+from tests.fake_network import FakeProber, FakeResolver, FakeServer
+from tests.fakes import FakeHost, FakeStorage
 
 SERVER = "10.1.0.10"
 GATEWAY = "10.0.0.1"

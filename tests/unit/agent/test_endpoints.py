@@ -13,7 +13,8 @@ from agent.endpoints import (
     read_file,
 )
 from agent.state import Address, Endpoint, Reason, Severity
-from tests.fakes import FakeResolver, mounted
+from tests.fake_network import FakeResolver
+from tests.fakes import mounted
 
 NOTHING = Listed((), ())
 

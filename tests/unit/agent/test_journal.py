@@ -9,7 +9,7 @@ from zlib import crc32
 import pytest
 
 from agent.journal import Journal, JournalError, load, targets
-from agent.plan import Original
+from agent.revert import Original
 from agent.state import LinkMtuChange, LinkName, Reason, SysctlChange, SysctlKey
 from agent.verdict import Ceiling
 from tests.fakes import Crash

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from agent.plan import Desired, Original, current_value, plan, plan_revert, sysctl_key
+from agent.plan import Desired, plan
+from agent.revert import Original, plan_revert
 from agent.state import (
     Address,
     Endpoint,
@@ -17,6 +18,7 @@ from agent.state import (
     SysctlKey,
 )
 from agent.sysctls import DEFAULT_ROWS, Compare, MemoryGuard, SysctlRow
+from agent.targets import current_value, sysctl_key
 from tests.fakes import FakeHost
 
 SERVER = Address("10.1.0.10")

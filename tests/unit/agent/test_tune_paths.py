@@ -17,7 +17,7 @@ from agent.state import (
     Severity,
     Verdict,
 )
-from tests.fakes import FakeProber, FakeServer
+from tests.fake_network import FakeProber, FakeServer
 from tests.unit.agent.nodes import API_SERVER, GATEWAY, SERVER, Node, one_link, reasons
 
 

@@ -1,0 +1,79 @@
+"""The read-ahead of every NFS mount: what to raise, what to leave alone, what cannot be. Pure."""
+
+from collections.abc import Mapping
+
+from agent.nfs import NfsMount
+from agent.readahead import ReadAheadChange, ReadAheadPolicy, Wanted, target_of, wanted
+from agent.state import Finding, HostState, LeftAlone, Reason, Severity
+from common.record import dataclass
+
+BDI_FOLDER = "/sys/devices/virtual/bdi"
+_REMEDY = f"give the agent {BDI_FOLDER} as a writable hostPath and name it in TUNEGATE_BDI"
+
+
+@dataclass(frozen=True, slots=True)
+class MountPlan:
+    """What the mounts need; ``wanted_kib`` by device is what each should have at least."""
+
+    changes: tuple[ReadAheadChange, ...]
+    left_alone: tuple[LeftAlone, ...]
+    findings: tuple[Finding, ...]
+    wanted_kib: Mapping[str, int]
+
+
+def plan_mounts(policy: ReadAheadPolicy, state: HostState) -> MountPlan:
+    """Return the writes that raise every NFS superblock's read-ahead to what is wanted."""
+    changes: list[ReadAheadChange] = []
+    left_alone: list[LeftAlone] = []
+    read_only: list[str] = []
+    wanted_kib: dict[str, int] = {}
+    for mount in state.mounts:
+        aim = wanted(policy, state.round_trips.get(mount.server), _megabits(mount, state))
+        now = state.read_ahead.get(mount.device)
+        if aim is None or now is None:
+            continue
+        wanted_kib[mount.device] = aim.kib
+        if now.kib >= aim.kib:
+            why = "already at or above what is wanted" if now.kib > aim.kib else "as wanted"
+            left_alone.append(LeftAlone(target_of(mount.device), str(now.kib), why))
+        elif now.is_writable:
+            changes.append(_change(mount, now.superblock, now.kib, aim))
+        else:
+            read_only.append(mount.source)
+    findings = [_read_only(read_only)] if read_only else []
+    if policy.kib and state.mounts and state.read_ahead_problem:
+        findings.append(_unreadable(state.read_ahead_problem))
+    return MountPlan(tuple(changes), tuple(left_alone), tuple(findings), wanted_kib)
+
+
+def _change(mount: NfsMount, superblock: int, now_kib: int, aim: Wanted) -> ReadAheadChange:
+    return ReadAheadChange(mount.device, superblock, mount.source, now_kib, aim.kib, aim.why)
+
+
+def _megabits(mount: NfsMount, state: HostState) -> int | None:
+    """Return what the link that leads to the mount's server carries each second."""
+    route = state.routes.get(mount.server)
+    link = state.link(route.link_index) if route else None
+    return state.link_megabits.get(link.name) if link else None
+
+
+def _read_only(sources: list[str]) -> Finding:
+    more = f" and of {len(sources) - 1} more NFS mounts" if len(sources) > 1 else ""
+    message = f"the read-ahead of {sources[0]}{more} cannot be raised, it is read-only here; "
+    return Finding(
+        "readahead", Severity.NOTE, Reason.READ_AHEAD_READ_ONLY, "readahead", message + _REMEDY
+    )
+
+
+def _unreadable(problem: str) -> Finding:
+    message = f"the read-ahead of NFS mounts cannot be read: {problem}; {_REMEDY}"
+    return Finding("readahead", Severity.NOTE, Reason.READ_AHEAD_UNREADABLE, "readahead", message)
+
+
+def refused_finding(change: ReadAheadChange, detail: str, *, may_not: bool) -> Finding:
+    """Return a note about a read-ahead that could not be written: no node fails for that."""
+    message = f"the read-ahead of {change.source} stays {change.before} KiB: {detail}"
+    reason = Reason.READ_AHEAD_REFUSED
+    if may_not:
+        message, reason = f"{message}; {_REMEDY}", Reason.READ_AHEAD_READ_ONLY
+    return Finding("readahead", Severity.NOTE, reason, change.target, message)
