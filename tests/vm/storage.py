@@ -5,14 +5,19 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from agent.host.mounts import unescaped
 from tests.vm.channel import SHORT_SECONDS
 from tests.vm.guest import Guest
 
 LINK = "stor0"
 SERVER, CLIENT = "10.77.0.1", "10.77.0.2"
 SERVER_IPV6, CLIENT_IPV6 = "fd77::1", "fd77::2"
-ENDPOINT: Mapping[str, str] = {"TUNEGATE_STORAGE_ENDPOINTS": SERVER}
-"""What makes the agent know the server before anything is mounted."""
+ENDPOINT: Mapping[str, str] = {
+    "TUNEGATE_STORAGE_ENDPOINTS": SERVER,
+    "TUNEGATE_MEMORY_CONNECTIONS": "2",
+}
+"""Settings by which the agent knows the server before any mount, and takes the small guest for a
+node whose memory allows the whole buffers."""
 
 _SCRIPT = "/code/tests/vm/inside/storage.sh"
 _NETEM = "netem limit 100000"
@@ -89,16 +94,20 @@ class Storage:
 
     def is_mounted(self, folder: str) -> bool:
         """Tell whether something is mounted there, without touching it."""
-        return any(line.split()[4] == folder for line in self.mountinfo().splitlines())
+        return any(line[4] == folder for line in self._mounted())
 
     def mountinfo(self) -> str:
         """Return process 1's mountinfo, which is the node's."""
         return self.guest.read("/proc/1/mountinfo")
 
+    def _mounted(self) -> list[list[str]]:
+        """Return the fields of each line."""
+        lines = self.mountinfo().splitlines()
+        return [[unescaped(field) for field in line.split()] for line in lines]
+
     def device(self, folder: str) -> str:
         """Return the major:minor of what is mounted there, which is its bdi's name too."""
-        fields = [line.split() for line in self.mountinfo().splitlines()]
-        return next(field[2] for field in fields if field[4] == folder)
+        return next(line[2] for line in self._mounted() if line[4] == folder)
 
     def read_ahead(self, folder: str) -> str:
         """Return the path of the mount's read_ahead_kb."""
