@@ -6,17 +6,17 @@ The only place where time, events and retries meet. Every decision is a function
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import Enum, auto
 from queue import Empty, SimpleQueue
 
 from agent.breaker import Breaker
 from agent.config import AgentConfig
+from agent.drift import Signature, drifts_in, holder_hint, signature
 from agent.facts import NodeFacts
 from agent.mode import Mode, mode_of
 from agent.policy import GatePolicy, contested_finding, retry_seconds, settled, with_findings
 from agent.ports import AgentError
-from agent.revert import value_held
 from agent.scene import Scene
 from agent.standby import WAITING_FOR_NODE, Standby
 from agent.state import Change, Finding, Outcome, Reason, Report, Severity
@@ -57,20 +57,6 @@ class Due:
 
     poll: float = 0.0
     prove: float = 0.0
-
-
-Signature = tuple[object, ...]
-
-
-def signature(scene: Scene) -> Signature:
-    """Return what must be proven again when it changes: storage links, routes, endpoints."""
-    links = {scene.carrier(endpoint.address) for endpoint in scene.desired.endpoints}
-    facts = {(link.index, link.name, link.mtu_bytes, link.is_up) for link in links if link}
-    routes = [
-        (route.link_index, route.gateway, route.source, route.mtu_bytes)
-        for route in scene.state.routes.values()
-    ]
-    return (frozenset(facts), tuple(routes), scene.desired.endpoints)
 
 
 @dataclass(slots=True)
@@ -340,33 +326,6 @@ def _space(began_seconds: float) -> None:
     spent = time.monotonic() - began_seconds
     if spent < SPACING_SECONDS:
         time.sleep(SPACING_SECONDS - spent)
-
-
-def drifts_in(applied: Sequence[Change], before: Scene | None) -> tuple[Change, ...]:
-    """Return which changes of a pass gave a target back what it had after the pass ``before``."""
-    if before is None:
-        return ()
-    had = {change.target: value_held(change, before.state) for change in applied}
-    drifts = []
-    for change in applied:
-        if had[change.target] == change.after:
-            drifts.append(change)
-        had[change.target] = change.after
-    return tuple(drifts)
-
-
-def holder_hint(target: str, scene: Scene, rivals: Callable[[], tuple[str, ...]]) -> str:
-    """Return who probably holds a link: what installed its routes, what looks after links here."""
-    link = next((one for one in scene.state.links if target == f"link/{one.name}/mtu"), None)
-    if link is None:
-        return ""
-    routes = (*scene.state.default_routes, *scene.state.routes.values())
-    protocols = {route.protocol for route in routes if route.link_index == link.index}
-    known = sorted(protocols.difference(("", "kernel", "boot")))
-    hints = [f"its routes come from {', '.join(known)}"] if known else []
-    present = rivals()
-    hints += [f"present here: {', '.join(present)}"] if present else []
-    return f" ({'; '.join(hints)})" if hints else ""
 
 
 def _counts(finding: Finding) -> bool:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from agent.reconcile import drifts_in
+from agent.drift import drifts_in
 from agent.state import LinkMtuChange, LinkName
 from tests.unit.agent.nodes import Node
 
