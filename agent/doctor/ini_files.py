@@ -115,7 +115,7 @@ def tuned_claims(text: str, path: str) -> tuple[Claim, ...]:
     )
     claims = []
     for item in found:
-        value = item.value.strip("\"'")
+        value = item.value.replace('"', "").strip("'")
         if item.section == "sysctl" and item.key.startswith("net."):
             claims.append(Claim(Program.TUNED, path, item.line, item.key, value))
         elif (item.section, item.key) == ("net", "mtu"):

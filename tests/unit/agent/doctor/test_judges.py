@@ -1,0 +1,406 @@
+"""Each rule of the doctor: what is good, what is worth a note, what is a problem."""
+
+from typing import Any
+
+import pytest
+
+from agent.clouds import CLOUDS
+from agent.doctor.claims import Claim, Program
+from agent.doctor.facts import Device, Facts, Files, Kernel, NodeSeen, Record
+from agent.doctor.judge_agent import judge_journal, judge_node
+from agent.doctor.judge_kernel import judge_kernel, version_of
+from agent.doctor.judge_links import judge_links, judge_sysctls
+from agent.doctor.judge_others import judge_others
+from agent.doctor.judge_report import ACTIONS, judge_findings, judge_paths
+from agent.doctor.judge_rights import judge_rights
+from agent.doctor.remark import CHECKS, Mark, Remark
+from agent.state import LeftAlone, LinkName, Reason, Severity, SysctlKey, Verdict
+from common.record import replace
+from tests.fakes import FakeHost
+from tests.unit.agent.doctor.cases import (
+    ETH1,
+    MAC,
+    facts,
+    file,
+    host,
+    marks,
+    only,
+    proof,
+    rights,
+    with_finding,
+)
+
+GOOD, NOTE, PROBLEM = Mark.GOOD, Mark.NOTE, Mark.PROBLEM
+
+
+def of_rights(**changes: Any) -> tuple[Remark, ...]:  # noqa: ANN401 - fields of Rights
+    """Judge a host's rights with these changes; ``node`` is the Node."""
+    base = facts()
+    node = changes.pop("node", base.node)
+    return judge_rights(rights(**changes), base.state, node)
+
+
+def in_cloud(name: str, node: FakeHost | None = None) -> Remark:
+    """Judge the ceiling of a cloud."""
+    return only(judge_links(facts(node, cloud=CLOUDS[name], cloud_by="by DMI")), "cloud")
+
+
+def test_root_on_the_host_has_all_it_needs() -> None:
+    """Every remark is good, and each check is one that is documented."""
+    found = of_rights()
+    assert set(marks(found).values()) == {GOOD}
+    assert set(marks(found)) <= set(CHECKS)
+
+
+def test_another_user_is_sent_to_sudo() -> None:
+    """In a pod to its security context."""
+    assert only(of_rights(uid=1000), "uid").action == "run it with sudo"
+    assert "runAsUser: 0" in only(of_rights(uid=1000, is_container=True), "uid").action
+
+
+def test_without_net_admin_nothing_can_be_raised() -> None:
+    """The other capabilities do not help."""
+    remark = only(of_rights(effective=0xFFFF & ~(1 << 12)), "net-admin")
+    assert remark.mark is PROBLEM
+    assert "CAP_NET_ADMIN" in remark.message
+
+
+def test_apparmor_matters_where_sysctls_cannot_be_written() -> None:
+    """A profile that lets them through is fine; none is not worth a word."""
+    profile = "cri-containerd.apparmor.d (enforce)"
+    assert only(of_rights(apparmor=profile), "apparmor").mark is GOOD
+    stopped = of_rights(apparmor=profile, proc_sys_net=file(writable=False))
+    assert only(stopped, "apparmor").mark is PROBLEM
+    assert profile in only(stopped, "apparmor").message
+    assert "apparmor" not in marks(of_rights())
+
+
+def test_selinux_is_a_note_for_a_confined_process() -> None:
+    """An unconfined one, or one that is only watched, is not."""
+    confined = "system_u:system_r:container_t:s0:c1,c2"
+    assert only(of_rights(selinux=confined, is_selinux_enforcing=True), "selinux").mark is NOTE
+    free = "system_u:system_r:spc_t:s0"
+    assert only(of_rights(selinux=free, is_selinux_enforcing=True), "selinux").mark is GOOD
+    assert "selinux" not in marks(of_rights(selinux=confined))
+
+
+def test_a_pods_own_network_namespace_is_a_problem() -> None:
+    """Shown by the Node's address not being here; where it is, as in kind, all is well."""
+    elsewhere = {"is_first_namespace": False, "is_container": True}
+    far = NodeSeen("gpu-0", addresses=("10.0.0.99", "gpu-0"))
+    remark = only(of_rights(node=far, **elsewhere), "network-namespace")
+    assert (remark.mark, remark.action) == (PROBLEM, "set hostNetwork: true")
+    near = NodeSeen("gpu-0", addresses=("10.0.0.7",))
+    state = facts(host(addresses=("10.0.0.7",))).state
+    found = judge_rights(rights(**elsewhere), state, near)
+    assert only(found, "network-namespace").mark is GOOD
+    assert only(of_rights(**elsewhere), "network-namespace").mark is NOTE
+
+
+def test_another_namespace_on_the_host_names_the_way_back() -> None:
+    """It may be meant."""
+    remark = only(of_rights(is_first_namespace=False, is_init_namespace=False), "network-namespace")
+    assert remark.mark is NOTE
+    assert "nsenter --net=/proc/1/ns/net" in remark.action
+
+
+@pytest.mark.parametrize(
+    ("groups", "mark"), [("1 0", NOTE), ("", NOTE), ("100 200", NOTE), ("0 2147483647", GOOD)]
+)
+def test_ping_sockets_go_by_group(groups: str, mark: Mark) -> None:
+    """The kernel's default range, 1 to 0, is nobody."""
+    assert only(of_rights(ping_groups=groups), "ping-sockets").mark is mark
+
+
+@pytest.mark.parametrize(
+    ("field", "check", "mark"),
+    [
+        ("proc_sys_net", "proc-sys-net", PROBLEM),
+        ("mountinfo", "mountinfo", PROBLEM),
+        ("mountstats", "mountstats", NOTE),
+        ("read_ahead", "read-ahead-folder", NOTE),
+    ],
+)
+def test_a_missing_host_path_is_named(field: str, check: str, mark: Mark) -> None:
+    """With the variable that tells where it is."""
+    remark = only(of_rights(**{field: file("/gone", readable=False)}), check)
+    assert remark.mark is mark
+    assert "/gone: No such file or directory" in remark.message
+    assert "TUNEGATE_" in remark.action
+
+
+def test_what_is_only_read_need_not_be_writable() -> None:
+    """Mount tables are; sysctls are not."""
+    found = of_rights(mountinfo=file(writable=False), proc_sys_net=file(writable=False))
+    assert (marks(found)["mountinfo"], marks(found)["proc-sys-net"]) == (GOOD, PROBLEM)
+
+
+@pytest.mark.parametrize(
+    ("release", "version", "words"),
+    [
+        ("6.18.44", (6, 18), "32 MiB by itself"),
+        ("6.16.0-rc1", (6, 16), "32 MiB by itself"),
+        ("6.8.0-45-generic", (6, 8), "6 MiB by itself"),
+        ("5.14.0-503.el9", (5, 14), "6 MiB by itself"),
+        ("weird", None, "cannot be told"),
+    ],
+)
+def test_the_release_tells_the_default(
+    release: str, version: tuple[int, int] | None, words: str
+) -> None:
+    """As numbers, so that 6.8 is below 6.16."""
+    assert version_of(release) == version
+    assert (
+        words
+        in only(judge_kernel(Kernel(release, destroys_sockets=True, told_by="")), "kernel").message
+    )
+
+
+@pytest.mark.parametrize(("can", "mark"), [(True, GOOD), (False, NOTE), (None, NOTE)])
+def test_a_kernel_that_cannot_end_connections_has_another_cure(
+    can: bool | None,  # noqa: FBT001 - a row of the table
+    mark: Mark,
+) -> None:
+    """Not knowing is said as such."""
+    remark = only(judge_kernel(Kernel("6.1.0", can, "/boot/config-6.1.0")), "socket-destroy")
+    assert remark.mark is mark
+    assert ("unmount every mount" in remark.action) == (can is False)
+
+
+def test_a_storage_link_as_wanted_is_good() -> None:
+    """With its limit, driver and speed, and a word that offloads stay."""
+    found = judge_links(facts())
+    assert only(found, "link-mtu").message == "eth1: MTU 9000, wanted 9000, at most 9216"
+    assert "mlx5_core; 100 Gb/s" in only(found, "driver").message
+    assert "offloads are left as they are" in only(found, "driver").message
+    assert only(found, "storage-server").message.endswith("nfs.example (10.0.0.5) over eth1")
+
+
+def test_a_small_mtu_is_a_problem() -> None:
+    """With what it should be."""
+    remark = only(judge_links(facts(host(1500))), "link-mtu")
+    assert (remark.mark, remark.target) == (PROBLEM, "eth1")
+    assert "MTU 1500 instead of 9000" in remark.message
+
+
+def test_a_link_that_cannot_do_more_is_as_wanted() -> None:
+    """What is wanted of it is what it can."""
+    remark = only(judge_links(facts(host(3900, max_mtu_bytes=3900))), "link-mtu")
+    assert remark.mark is GOOD
+    assert "the settings ask for 9000" in remark.message
+
+
+def test_layers_below_are_named_with_their_drivers() -> None:
+    """A bond has none of its own."""
+    port = LinkName("p0")
+    base = facts(carriers={ETH1: (ETH1, port)})
+    devices = {**base.devices, port: Device(port, "ice", "", 25000)}
+    message = only(judge_links(replace(base, devices=devices)), "driver").message
+    assert message.endswith("stands on p0 (ice)")
+
+
+def test_no_storage_server_is_a_problem() -> None:
+    """Nothing can be chosen without one; one without a route is another matter."""
+    none = only(judge_links(facts(endpoints=())), "storage-server")
+    assert (none.mark, "--endpoint SERVER" in none.action) == (PROBLEM, True)
+    node = host()
+    node.routes.clear()
+    unrouted = only(judge_links(facts(node)), "storage-server")
+    assert (unrouted.mark, "no route" in unrouted.message) == (PROBLEM, True)
+
+
+def test_the_clouds_ceiling_is_held_against_what_is_wanted() -> None:
+    """Above it is a problem with the number to set; a link short of it a note."""
+    above = in_cloud("gcp")
+    assert (above.mark, above.action) == (PROBLEM, "set mtu: 8896 in the settings")
+    short = in_cloud("gcp", host(1460, max_mtu_bytes=1460))
+    assert short.mark is NOTE
+    assert "gcloud compute networks update" in short.message
+    assert in_cloud("aws").mark is GOOD
+    assert in_cloud("azure").action == "set mtu: 3900 in the settings"
+    assert "cloud" not in marks(judge_links(facts()))
+
+
+def test_many_links_left_alone_are_one_line() -> None:
+    """Grouped by why, three named."""
+    left = tuple(LeftAlone(f"link/lxc{n}/mtu", "1500", "a pod's link") for n in range(60))
+    remark = only(judge_links(facts(left_alone=left)), "left-alone")
+    assert remark.message == "left alone: lxc0, lxc1, lxc2 and 57 more (a pod's link)"
+
+
+def test_a_low_sysctl_is_a_problem_where_it_is_required() -> None:
+    """An advisory one is a note, a higher one is good."""
+    node = host()
+    node.sysctls[SysctlKey("net.ipv4.tcp_rmem")] = "4096 131072 6291456"
+    node.sysctls[SysctlKey("net.core.rmem_max")] = "212992"
+    found = {remark.target: remark for remark in judge_sysctls(facts(node))}
+    assert found["net.ipv4.tcp_rmem"].mark is PROBLEM
+    assert "instead of 4096 131072 16777216" in found["net.ipv4.tcp_rmem"].message
+    assert found["net.core.rmem_max"].mark is NOTE
+    assert found["net.ipv4.tcp_window_scaling"].mark is GOOD
+
+
+def test_a_proven_path_is_good_and_one_way_a_note() -> None:
+    """Without probes nothing is claimed."""
+    assert only(judge_paths(facts()), "path").mark is GOOD
+    base = facts()
+    one_way = replace(base.report, proofs=(replace(proof(), way_back="unproven"),))
+    assert only(judge_paths(replace(base, report=one_way)), "path").mark is NOTE
+    unasked = only(judge_paths(facts(is_probed=False)), "path")
+    assert (unasked.mark, "--no-probes" in unasked.message) == (NOTE, True)
+
+
+def test_a_path_that_fails_says_what_to_do() -> None:
+    """The finding's own sentence, and where to put it right."""
+    base = facts()
+    small = proof(Verdict.SMALLER, Reason.SERVER_BELOW_TARGET)
+    report = replace(base.report, proofs=(small,))
+    remark = only(judge_paths(replace(base, report=report)), "path")
+    assert remark.mark is PROBLEM
+    assert remark.action.startswith("on the server: ip link set")
+
+
+def test_findings_are_told_once() -> None:
+    """A failed one is a problem, a note a note; what a link or sysctl shows is not repeated."""
+    found = judge_findings(with_finding(Severity.DEGRADED, Reason.LINK_NOT_ELIGIBLE))
+    assert (found[0].mark, found[0].message) == (PROBLEM, "LinkNotEligible: this is so")
+    assert found[0].action == ACTIONS[Reason.LINK_NOT_ELIGIBLE]
+    noted = judge_findings(with_finding(Severity.NOTE, Reason.MEMORY_GUARD))
+    assert noted[0].mark is NOTE
+    assert judge_findings(with_finding(Severity.FAILED, Reason.NOT_CONVERGED)) == ()
+
+
+def claiming(*claims: Claim) -> Facts:
+    """Return the facts of a host with these lines in files."""
+    mtus = tuple(item for item in claims if item.program is not Program.TUNED)
+    rest = tuple(item for item in claims if item.program is Program.TUNED)
+    files = Files("/", is_host=True, claims=mtus, sysctl_claims=rest, unread=())
+    return facts(files=files)
+
+
+@pytest.mark.parametrize(
+    ("program", "value", "links", "mark"),
+    [
+        (Program.NETPLAN, "1500", ("eth1",), PROBLEM),
+        (Program.NETWORKD, "1500", (MAC,), PROBLEM),
+        (Program.NETWORKD, "9000", ("eth1",), GOOD),
+        (Program.NETWORKD, "9216", ("eth*",), GOOD),
+        (Program.NETWORKD, "dhcp", ("eth1",), NOTE),
+        (Program.NETWORK_MANAGER, "1500", (), NOTE),
+        (Program.UDEV, "1500", ("eth1",), NOTE),
+        (Program.CLOUD_INIT, "1500", ("eth1",), NOTE),
+        (Program.DHCLIENT, "1500", ("eth1",), PROBLEM),
+        (Program.TUNED, "1500", ("eth1",), PROBLEM),
+        (Program.NETWORKD, "$mtu", ("eth1",), NOTE),
+    ],
+)
+def test_who_else_sets_the_mtu(
+    program: Program, value: str, links: tuple[str, ...], mark: Mark
+) -> None:
+    """A problem only where it undoes the agent's while the node runs, on that very link."""
+    remark = only(
+        judge_others(claiming(Claim(program, "/etc/f", 7, "mtu", value, links))), "mtu-file"
+    )
+    assert remark.mark is mark
+    assert remark.target == "/etc/f:7"
+    assert program.value in remark.message
+
+
+def test_another_links_mtu_is_nobodys_business() -> None:
+    """Unless no storage link is known yet: then all are shown."""
+    claim = Claim(Program.NETPLAN, "/etc/f", 7, "mtu", "1500", ("eth0",))
+    assert "mtu-file" not in marks(judge_others(claiming(claim)))
+    unknown = replace(claiming(claim), carriers={})
+    assert only(judge_others(unknown), "mtu-file").mark is NOTE
+
+
+@pytest.mark.parametrize(
+    ("program", "key", "value", "mark"),
+    [
+        (Program.SYSCTL, "net.ipv4.tcp_rmem", "4096 87380 4194304", NOTE),
+        (Program.SYSCTL, "net.ipv4.tcp_rmem", "4096 131072 33554432", GOOD),
+        (Program.TUNED, "net.ipv4.tcp_rmem", "4096 87380 4194304", PROBLEM),
+        (Program.TUNED, "net.ipv4.tcp_rmem", ">4096 87380 4194304", GOOD),
+        (Program.TUNED, "net.core.rmem_max", "212992", NOTE),
+        (Program.TUNED, "net.ipv4.tcp_mtu_probing", "${probing}", PROBLEM),
+    ],
+)
+def test_who_else_sets_our_sysctls(program: Program, key: str, value: str, mark: Mark) -> None:
+    """TuneD writes again while the node runs; sysctl.d was there before the agent."""
+    claim = Claim(program, "/etc/f", 3, key, value)
+    files = Files("/", is_host=True, claims=(), sysctl_claims=(claim,), unread=())
+    assert only(judge_others(facts(files=files)), "sysctl-file").mark is mark
+
+
+def test_of_one_key_the_last_line_counts() -> None:
+    """Other keys are not looked at."""
+    lines = (
+        Claim(Program.SYSCTL, "/usr/lib/a", 1, "net.ipv4.tcp_mtu_probing", "0"),
+        Claim(Program.SYSCTL, "/etc/b", 2, "net.ipv4.tcp_mtu_probing", "1"),
+        Claim(Program.SYSCTL, "/etc/b", 3, "net.ipv4.conf.all.rp_filter", "2"),
+    )
+    files = Files("/", is_host=True, claims=(), sysctl_claims=lines, unread=())
+    remark = only(judge_others(facts(files=files)), "sysctl-file")
+    assert (remark.mark, remark.target) == (GOOD, "/etc/b:2")
+
+
+def test_what_could_not_be_looked_at_is_said() -> None:
+    """A container's own files are not the host's."""
+    away = Files("/", is_host=False, claims=(), sysctl_claims=(), unread=())
+    remark = only(judge_others(facts(files=away)), "host-files")
+    assert (remark.mark, "--root /host" in remark.action) == (NOTE, True)
+    torn = Files("/", is_host=True, claims=(), sysctl_claims=(), unread=("/etc/x (denied)",))
+    assert "/etc/x (denied)" in only(judge_others(facts(files=torn)), "host-files").message
+
+
+def test_tuned_and_the_pods_network_are_mentioned() -> None:
+    """With what they do not do."""
+    files = Files("/", True, (), (), (), "balanced", ("/etc/cni/net.d/05-cilium.conflist",))  # noqa: FBT003 - Files' own order
+    found = judge_others(facts(files=files))
+    assert only(found, "tuned").message.endswith("it sets nothing that the agent sets")
+    assert "05-cilium.conflist" in only(found, "pod-network").message
+
+
+def test_the_journal_is_told_with_first_values() -> None:
+    """And that nobody watches where nobody does."""
+    originals = (("link/eth1/mtu", "1500", "9000"), ("sysctl/net.ipv4.tcp_rmem", "1 2 3", None))
+    record = Record("/run/tunegate/journal.jsonl", originals, ("line 3 is damaged",), None)
+    found = judge_journal(facts(record=record))
+    told = [remark.message for remark in found if remark.check == "first-value"]
+    assert told == ["eth1 MTU: first 1500, now 9000", "net.ipv4.tcp_rmem: first 1 2 3, gone"]
+    assert only(found, "running-agent").mark is NOTE
+    assert [remark.mark for remark in found if remark.check == "journal"] == [NOTE, GOOD]
+    assert only(judge_journal(facts()), "running-agent").mark is GOOD
+
+
+def test_a_node_that_is_open_and_judged_is_good() -> None:
+    """Its labels are shown."""
+    node = NodeSeen("gpu-0", labels={"tunegate.io/mtu": "9000"}, condition=("True", "Tuned", "x"))
+    found = judge_node(node, agent_runs=True)
+    assert set(marks(found).values()) == {GOOD}
+    assert "tunegate.io/mtu=9000" in only(found, "node").message
+
+
+def test_a_closed_gate_is_a_problem() -> None:
+    """With the command that opens it where no agent will."""
+    node = NodeSeen("gpu-0", gate_taints=("a/b", "c/d"), condition=("False", "BlackHole", "Lost."))
+    found = judge_node(node, agent_runs=False)
+    assert only(found, "gate").mark is PROBLEM
+    assert only(found, "gate").action.endswith("kubectl taint node gpu-0 a/b- c/d-")
+    assert only(found, "condition").mark is PROBLEM
+    assert "kubectl" not in only(judge_node(node, agent_runs=True), "gate").action
+
+
+def test_a_node_told_to_be_left_alone_is_noted() -> None:
+    """The label's own words, and how to take it back."""
+    node = NodeSeen("gpu-0", labels={"tunegate.io/mode": "observe"})
+    found = judge_node(node, agent_runs=True)
+    assert only(found, "node").mark is NOTE
+    assert "tunegate.io/mode=apply" in only(found, "node").action
+    assert only(found, "condition").mark is NOTE
+
+
+def test_a_node_that_was_not_read_is_a_note() -> None:
+    """The doctor works without a cluster."""
+    (remark,) = judge_node(NodeSeen("", "its name is not known"), agent_runs=False)
+    assert (remark.check, remark.mark) == ("node", NOTE)
