@@ -1,138 +1,33 @@
 """Each rule of the doctor: what is good, what is worth a note, what is a problem."""
 
-from typing import Any
-
 import pytest
 
 from agent.clouds import CLOUDS
-from agent.doctor.claims import Claim, Program
-from agent.doctor.facts import Device, Facts, Files, Kernel, NodeSeen, Record
+from agent.doctor.facts import Device, Kernel, NodeSeen, Record
 from agent.doctor.judge_agent import judge_journal, judge_node
 from agent.doctor.judge_kernel import judge_kernel, version_of
 from agent.doctor.judge_links import judge_links, judge_sysctls
-from agent.doctor.judge_others import judge_others
 from agent.doctor.judge_report import ACTIONS, judge_findings, judge_paths
-from agent.doctor.judge_rights import judge_rights
-from agent.doctor.remark import CHECKS, Mark, Remark
+from agent.doctor.remark import Mark, Remark
 from agent.state import LeftAlone, LinkName, Reason, Severity, SysctlKey, Verdict
 from common.record import replace
 from tests.fakes import FakeHost
 from tests.unit.agent.doctor.cases import (
     ETH1,
-    MAC,
     facts,
-    file,
     host,
     marks,
     only,
     proof,
-    rights,
     with_finding,
 )
 
 GOOD, NOTE, PROBLEM = Mark.GOOD, Mark.NOTE, Mark.PROBLEM
 
 
-def of_rights(**changes: Any) -> tuple[Remark, ...]:  # noqa: ANN401 - fields of Rights
-    """Judge a host's rights with these changes; ``node`` is the Node."""
-    base = facts()
-    node = changes.pop("node", base.node)
-    return judge_rights(rights(**changes), base.state, node)
-
-
 def in_cloud(name: str, node: FakeHost | None = None) -> Remark:
     """Judge the ceiling of a cloud."""
     return only(judge_links(facts(node, cloud=CLOUDS[name], cloud_by="by DMI")), "cloud")
-
-
-def test_root_on_the_host_has_all_it_needs() -> None:
-    """Every remark is good, and each check is one that is documented."""
-    found = of_rights()
-    assert set(marks(found).values()) == {GOOD}
-    assert set(marks(found)) <= set(CHECKS)
-
-
-def test_another_user_is_sent_to_sudo() -> None:
-    """In a pod to its security context."""
-    assert only(of_rights(uid=1000), "uid").action == "run it with sudo"
-    assert "runAsUser: 0" in only(of_rights(uid=1000, is_container=True), "uid").action
-
-
-def test_without_net_admin_nothing_can_be_raised() -> None:
-    """The other capabilities do not help."""
-    remark = only(of_rights(effective=0xFFFF & ~(1 << 12)), "net-admin")
-    assert remark.mark is PROBLEM
-    assert "CAP_NET_ADMIN" in remark.message
-
-
-def test_apparmor_matters_where_sysctls_cannot_be_written() -> None:
-    """A profile that lets them through is fine; none is not worth a word."""
-    profile = "cri-containerd.apparmor.d (enforce)"
-    assert only(of_rights(apparmor=profile), "apparmor").mark is GOOD
-    stopped = of_rights(apparmor=profile, proc_sys_net=file(writable=False))
-    assert only(stopped, "apparmor").mark is PROBLEM
-    assert profile in only(stopped, "apparmor").message
-    assert "apparmor" not in marks(of_rights())
-
-
-def test_selinux_is_a_note_for_a_confined_process() -> None:
-    """An unconfined one, or one that is only watched, is not."""
-    confined = "system_u:system_r:container_t:s0:c1,c2"
-    assert only(of_rights(selinux=confined, is_selinux_enforcing=True), "selinux").mark is NOTE
-    free = "system_u:system_r:spc_t:s0"
-    assert only(of_rights(selinux=free, is_selinux_enforcing=True), "selinux").mark is GOOD
-    assert "selinux" not in marks(of_rights(selinux=confined))
-
-
-def test_a_pods_own_network_namespace_is_a_problem() -> None:
-    """Shown by the Node's address not being here; where it is, as in kind, all is well."""
-    elsewhere = {"is_first_namespace": False, "is_container": True}
-    far = NodeSeen("gpu-0", addresses=("10.0.0.99", "gpu-0"))
-    remark = only(of_rights(node=far, **elsewhere), "network-namespace")
-    assert (remark.mark, remark.action) == (PROBLEM, "set hostNetwork: true")
-    near = NodeSeen("gpu-0", addresses=("10.0.0.7",))
-    state = facts(host(addresses=("10.0.0.7",))).state
-    found = judge_rights(rights(**elsewhere), state, near)
-    assert only(found, "network-namespace").mark is GOOD
-    assert only(of_rights(**elsewhere), "network-namespace").mark is NOTE
-
-
-def test_another_namespace_on_the_host_names_the_way_back() -> None:
-    """It may be meant."""
-    remark = only(of_rights(is_first_namespace=False, is_init_namespace=False), "network-namespace")
-    assert remark.mark is NOTE
-    assert "nsenter --net=/proc/1/ns/net" in remark.action
-
-
-@pytest.mark.parametrize(
-    ("groups", "mark"), [("1 0", NOTE), ("", NOTE), ("100 200", NOTE), ("0 2147483647", GOOD)]
-)
-def test_ping_sockets_go_by_group(groups: str, mark: Mark) -> None:
-    """The kernel's default range, 1 to 0, is nobody."""
-    assert only(of_rights(ping_groups=groups), "ping-sockets").mark is mark
-
-
-@pytest.mark.parametrize(
-    ("field", "check", "mark"),
-    [
-        ("proc_sys_net", "proc-sys-net", PROBLEM),
-        ("mountinfo", "mountinfo", PROBLEM),
-        ("mountstats", "mountstats", NOTE),
-        ("read_ahead", "read-ahead-folder", NOTE),
-    ],
-)
-def test_a_missing_host_path_is_named(field: str, check: str, mark: Mark) -> None:
-    """With the variable that tells where it is."""
-    remark = only(of_rights(**{field: file("/gone", readable=False)}), check)
-    assert remark.mark is mark
-    assert "/gone: No such file or directory" in remark.message
-    assert "TUNEGATE_" in remark.action
-
-
-def test_what_is_only_read_need_not_be_writable() -> None:
-    """Mount tables are; sysctls are not."""
-    found = of_rights(mountinfo=file(writable=False), proc_sys_net=file(writable=False))
-    assert (marks(found)["mountinfo"], marks(found)["proc-sys-net"]) == (GOOD, PROBLEM)
 
 
 @pytest.mark.parametrize(
@@ -268,97 +163,6 @@ def test_findings_are_told_once() -> None:
     noted = judge_findings(with_finding(Severity.NOTE, Reason.MEMORY_GUARD))
     assert noted[0].mark is NOTE
     assert judge_findings(with_finding(Severity.FAILED, Reason.NOT_CONVERGED)) == ()
-
-
-def claiming(*claims: Claim) -> Facts:
-    """Return the facts of a host with these lines in files."""
-    mtus = tuple(item for item in claims if item.program is not Program.TUNED)
-    rest = tuple(item for item in claims if item.program is Program.TUNED)
-    files = Files("/", is_host=True, claims=mtus, sysctl_claims=rest, unread=())
-    return facts(files=files)
-
-
-@pytest.mark.parametrize(
-    ("program", "value", "links", "mark"),
-    [
-        (Program.NETPLAN, "1500", ("eth1",), PROBLEM),
-        (Program.NETWORKD, "1500", (MAC,), PROBLEM),
-        (Program.NETWORKD, "9000", ("eth1",), GOOD),
-        (Program.NETWORKD, "9216", ("eth*",), GOOD),
-        (Program.NETWORKD, "dhcp", ("eth1",), NOTE),
-        (Program.NETWORK_MANAGER, "1500", (), NOTE),
-        (Program.UDEV, "1500", ("eth1",), NOTE),
-        (Program.CLOUD_INIT, "1500", ("eth1",), NOTE),
-        (Program.DHCLIENT, "1500", ("eth1",), PROBLEM),
-        (Program.TUNED, "1500", ("eth1",), PROBLEM),
-        (Program.NETWORKD, "$mtu", ("eth1",), NOTE),
-    ],
-)
-def test_who_else_sets_the_mtu(
-    program: Program, value: str, links: tuple[str, ...], mark: Mark
-) -> None:
-    """A problem only where it undoes the agent's while the node runs, on that very link."""
-    remark = only(
-        judge_others(claiming(Claim(program, "/etc/f", 7, "mtu", value, links))), "mtu-file"
-    )
-    assert remark.mark is mark
-    assert remark.target == "/etc/f:7"
-    assert program.value in remark.message
-
-
-def test_another_links_mtu_is_nobodys_business() -> None:
-    """Unless no storage link is known yet: then all are shown."""
-    claim = Claim(Program.NETPLAN, "/etc/f", 7, "mtu", "1500", ("eth0",))
-    assert "mtu-file" not in marks(judge_others(claiming(claim)))
-    unknown = replace(claiming(claim), carriers={})
-    assert only(judge_others(unknown), "mtu-file").mark is NOTE
-
-
-@pytest.mark.parametrize(
-    ("program", "key", "value", "mark"),
-    [
-        (Program.SYSCTL, "net.ipv4.tcp_rmem", "4096 87380 4194304", NOTE),
-        (Program.SYSCTL, "net.ipv4.tcp_rmem", "4096 131072 33554432", GOOD),
-        (Program.TUNED, "net.ipv4.tcp_rmem", "4096 87380 4194304", PROBLEM),
-        (Program.TUNED, "net.ipv4.tcp_rmem", ">4096 87380 4194304", GOOD),
-        (Program.TUNED, "net.core.rmem_max", "212992", NOTE),
-        (Program.TUNED, "net.ipv4.tcp_mtu_probing", "${probing}", PROBLEM),
-    ],
-)
-def test_who_else_sets_our_sysctls(program: Program, key: str, value: str, mark: Mark) -> None:
-    """TuneD writes again while the node runs; sysctl.d was there before the agent."""
-    claim = Claim(program, "/etc/f", 3, key, value)
-    files = Files("/", is_host=True, claims=(), sysctl_claims=(claim,), unread=())
-    assert only(judge_others(facts(files=files)), "sysctl-file").mark is mark
-
-
-def test_of_one_key_the_last_line_counts() -> None:
-    """Other keys are not looked at."""
-    lines = (
-        Claim(Program.SYSCTL, "/usr/lib/a", 1, "net.ipv4.tcp_mtu_probing", "0"),
-        Claim(Program.SYSCTL, "/etc/b", 2, "net.ipv4.tcp_mtu_probing", "1"),
-        Claim(Program.SYSCTL, "/etc/b", 3, "net.ipv4.conf.all.rp_filter", "2"),
-    )
-    files = Files("/", is_host=True, claims=(), sysctl_claims=lines, unread=())
-    remark = only(judge_others(facts(files=files)), "sysctl-file")
-    assert (remark.mark, remark.target) == (GOOD, "/etc/b:2")
-
-
-def test_what_could_not_be_looked_at_is_said() -> None:
-    """A container's own files are not the host's."""
-    away = Files("/", is_host=False, claims=(), sysctl_claims=(), unread=())
-    remark = only(judge_others(facts(files=away)), "host-files")
-    assert (remark.mark, "--root /host" in remark.action) == (NOTE, True)
-    torn = Files("/", is_host=True, claims=(), sysctl_claims=(), unread=("/etc/x (denied)",))
-    assert "/etc/x (denied)" in only(judge_others(facts(files=torn)), "host-files").message
-
-
-def test_tuned_and_the_pods_network_are_mentioned() -> None:
-    """With what they do not do."""
-    files = Files("/", True, (), (), (), "balanced", ("/etc/cni/net.d/05-cilium.conflist",))  # noqa: FBT003 - Files' own order
-    found = judge_others(facts(files=files))
-    assert only(found, "tuned").message.endswith("it sets nothing that the agent sets")
-    assert "05-cilium.conflist" in only(found, "pod-network").message
 
 
 def test_the_journal_is_told_with_first_values() -> None:
