@@ -89,6 +89,12 @@ SETTINGS: tuple[Setting, ...] = (
         default=True,
         doc="also take the servers of NFS mounts that exist",
     ),
+    Setting(
+        "connections.early",
+        choice("heal", "report"),
+        "heal",
+        "NFS connections opened at a smaller MTU: end them before the gate opens, or report",
+    ),
     Setting("sysctls", sysctl_rows, DEFAULT_ROWS, "rows over the built-in ones; null drops one"),
     Setting(
         "readAhead.kib",
@@ -158,6 +164,7 @@ class AgentConfig:
     storage_endpoints: tuple[tuple[str, int], ...]
     storage_endpoints_file: str
     storage_mounts: bool
+    connections_early: str
     sysctls: tuple[SysctlRow, ...]
     read_ahead_kib: int | str
     read_ahead_megabits: int

@@ -5,8 +5,11 @@ What the kernel tells of one TCP connection to a storage server: pure values.
 """
 
 from agent.path import TCP_TIMESTAMP_BYTES, mss_bytes, packet_bytes
-from agent.state import Address
+from agent.state import Address, Finding, Proof
 from common.record import dataclass, field
+
+BUSY_SECONDS = 1.0
+"""How long after its last data a connection still counts as in use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,8 @@ class TcpInfo:
         0  # with data; one that was merged on arrival counts as the many it was
     )
     unacked: int = 0
-    quiet_seconds: float = 0.0  # since data was sent or came
+    sent_ago_seconds: float = 0.0  # when data was last sent
+    received_ago_seconds: float = 0.0  # when data last came
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,13 @@ class TcpConnection:
     info: TcpInfo
     identity: bytes = field(repr=False)
     uid: int = 0  # the kernel's own NFS connections have 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Return whether a request is under way, or was a moment ago."""
+        info = self.info
+        quiet_seconds = min(info.sent_ago_seconds, info.received_ago_seconds)
+        return bool(info.unacked) or quiet_seconds < BUSY_SECONDS
 
     @property
     def announced_mss_bytes(self) -> int:
@@ -80,3 +91,18 @@ class Listing:
 
     connections: tuple[TcpConnection, ...]
     unlisted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """
+    What the connections to storage show in one pass.
+
+    ``proofs`` are the pass's, with the way back shown where reads show it. ``early`` is how many
+    connections were opened too early and still are; ``healed`` how many were ended for that.
+    """
+
+    proofs: tuple[Proof, ...]
+    findings: tuple[Finding, ...] = ()
+    early: int = 0
+    healed: int = 0

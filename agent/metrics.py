@@ -66,6 +66,9 @@ def _counts(status: Status) -> Iterator[Metric]:
     for kind in KINDS:
         repairs.add_metric((kind,), status.repairs[kind])
     yield repairs
+    healed = _counter("connections_healed", "Connections ended that were opened too early.", ())
+    healed.add_metric((), status.connections_healed)
+    yield healed
     passes = _counter("passes", "Passes over the node, by outcome.", ("outcome",))
     for outcome in Outcome:
         passes.add_metric((outcome.value,), status.passes[outcome])
@@ -93,6 +96,8 @@ def _of_report(report: Report) -> Iterator[Metric]:
     if sizes:
         text = "Smallest packet proven to pass whole, over all storage endpoints."
         yield _gauge("path_mtu_bytes", text, float(min(sizes)))
+    text = "Connections to storage opened too early for full-size reads, and still there."
+    yield _gauge("early_connections", text, float(report.early_connections))
     unproven = float(sum(_is_unproven(proof) for proof in report.proofs))
     yield _gauge("paths_unproven", "Storage endpoints whose path could not be proven.", unproven)
 

@@ -91,6 +91,7 @@ class Reconciler:
     _due: Due = field(default_factory=Due)
     _pending_since: float | None = None
     _retries: int = 0
+    _is_retry_asked: bool = False
     _signature: Signature = ()
     _started: float = field(default_factory=time.monotonic)
     _told: tuple[Outcome, tuple[Finding, ...]] | None = None
@@ -125,6 +126,7 @@ class Reconciler:
                 return
             if News.RETRY_FULL in heard:
                 self.tuner.forget()
+                self._is_retry_asked = True
                 self._due.prove = 0.0
             self.turn()
 
@@ -210,13 +212,16 @@ class Reconciler:
     def _pass(self) -> None:
         """Do one whole pass and publish its report, unless it only says "not yet known"."""
         began, before = time.monotonic(), self.tuner.scene
-        report = self.tuner.tune(self._breaker.paused(began), self._before_write)
+        heals = self._is_retry_asked or self.status.gate_opened_seconds is None
+        report = self.tuner.tune(self._breaker.paused(began), self._before_write, heals=heals)
+        self._is_retry_asked = False
         drifts = drifts_in(report.applied, before)
         for change in report.applied:
             if change in drifts:
                 self._repaired(change)
                 continue
             self._applied(change)
+        self._tell_healed(report)
         report = with_findings(report, self._contested(time.monotonic()))
         for finding in report.findings:
             if finding.check in ("apply", "sysctls") and finding.target.startswith(
@@ -231,6 +236,13 @@ class Reconciler:
         self.status.passed(report, time.monotonic() - began)
         if report.outcome is not Outcome.PENDING or not self.status.is_gate_open:
             self.publish(report)
+
+    def _tell_healed(self, report: Report) -> None:
+        """Log and announce that connections were ended: their programs' logs may show it."""
+        for finding in report.findings:
+            if finding.reason is Reason.CONNECTIONS_HEALED:
+                self.log.info("Ended early connections", target=finding.target)
+                self.announce(finding.reason.value, finding.message)
 
     def _before_write(self) -> None:
         """Let a pass write only where the Node says that it may."""

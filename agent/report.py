@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from agent.connections import Seen
 from agent.plan import floor_bytes
 from agent.readahead import ReadAheadChange
 from agent.scene import Scene
@@ -28,7 +29,7 @@ def build(
     scene: Scene,
     ceilings: Iterable[Ceiling],
     failures: Iterable[Finding],
-    proofs: Sequence[Proof],
+    seen: Seen,
     applied: tuple[Change, ...],
 ) -> Report:
     """Return the report of a pass that ended in this scene."""
@@ -40,15 +41,26 @@ def build(
         for item in ceilings
         if item.mtu_bytes < scene.desired.mtu_bytes
     ]
-    for proof in proofs:
+    for proof in seen.proofs:
         findings += _proof_findings(scene, proof)
+    findings += seen.findings
     findings += [_unread(problem) for problem in scene.state.problems]
     findings += [item for item in (memory_finding(scene.state),) if item]
     findings += _unconverged(remaining, findings)
     mtus = {name: link.mtu_bytes for name in remaining.links if (link := scene.state.named(name))}
     unique = tuple(dict.fromkeys(findings))
     read_ahead = {device: item.kib for device, item in scene.state.read_ahead.items()}
-    return Report(outcome_of(unique), unique, remaining, tuple(proofs), mtus, applied, read_ahead)
+    return Report(
+        outcome=outcome_of(unique),
+        findings=unique,
+        plan=remaining,
+        proofs=seen.proofs,
+        link_mtus=mtus,
+        applied=applied,
+        read_ahead_kib=read_ahead,
+        early_connections=seen.early,
+        healed_connections=seen.healed,
+    )
 
 
 def _unread(problem: str) -> Finding:

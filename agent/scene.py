@@ -94,11 +94,11 @@ class Survey:
         known += [self._tools.api_server[0]] if self._tools.api_server else []
         asked = {*known, *self._mounted}
         state = self._tools.host.observe([*known, *self._mounted])
-        mounted = from_mounts(state.mounts) if self._config.storage_mounts else ()
+        mounted = from_mounts(state.mounts)
         self._mounted = tuple(dict.fromkeys(item.address for item in mounted))
         if not asked.issuperset(self._mounted):
             state = self._tools.host.observe([*known, *self._mounted])
-        return state, mounted
+        return state, mounted if self._config.storage_mounts else ()
 
     def again(self, scene: Scene) -> Scene:
         """Observe again and carry over what this pass has learned."""

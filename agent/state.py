@@ -202,6 +202,10 @@ class Reason(StrEnum):
     SERVER_BELOW_TARGET = "ServerBelowTarget"
     ROUTE_BELOW_TARGET = "RouteBelowTarget"
     BLACK_HOLE = "BlackHole"
+    EARLY_CONNECTION = "EarlyConnection"
+    CONNECTIONS_HEALED = "ConnectionsHealed"
+    CONNECTIONS_UNREADABLE = "ConnectionsUnreadable"
+    SEGMENTS_CLAMPED = "SegmentsClamped"
     LINK_NOT_ELIGIBLE = "LinkNotEligible"
     LINK_VANISHED = "LinkVanished"
     LINK_REFUSED_MTU = "LinkRefusedMtu"
@@ -228,7 +232,7 @@ class Reason(StrEnum):
 
 
 CHECKS = (
-    *("apply", "baseline", "drift", "endpoints", "host"),
+    *("apply", "baseline", "connections", "drift", "endpoints", "host"),
     *("journal", "links", "memory", "path", "readahead", "settings", "sysctls"),
 )
 """Every name that a finding's ``check`` may have; each is a metric's label value."""
@@ -296,7 +300,8 @@ class Proof:
 
     ``passes_bytes`` is the largest packet (IP header included) proven to pass, None when
     inconclusive. ``server_mtu_bytes`` is what the peer's MSS announced (None when no connection).
-    ``way_back`` says how the server-to-client direction was shown: "icmp", "unproven" or "".
+    ``way_back`` says how the server-to-client direction was shown: "icmp", "reads", "unproven"
+    or "".
     ``signs`` are the measurements behind the verdict, one short sentence each.
     """
 
@@ -330,6 +335,8 @@ class Report:
     link_mtus: Mapping[LinkName, int]  # storage links, as read back
     applied: tuple[Change, ...] = ()
     read_ahead_kib: Mapping[str, int] = field(default_factory=dict)  # by device, as read back
+    early_connections: int = 0  # opened too early, and still there
+    healed_connections: int = 0  # opened too early, and ended in this pass
 
     @property
     def reason(self) -> Reason:

@@ -49,6 +49,7 @@ class Status:
     repairs: Counter[str] = field(default_factory=Counter)
     passes: Counter[Outcome] = field(default_factory=Counter)
     contested: frozenset[str] = frozenset()
+    connections_healed: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def requested(self, verb: str, code: int) -> None:
@@ -70,6 +71,7 @@ class Status:
         """Take in the report of a finished pass."""
         with self._lock:
             self.report = report
+            self.connections_healed += report.healed_connections
             self.passes[report.outcome] += 1
             self.last_pass_duration_seconds = duration_seconds
             self.last_pass_timestamp_seconds = time.time()

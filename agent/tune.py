@@ -6,20 +6,21 @@ nothing of Kubernetes: ``plan``, ``apply``, ``verify`` and ``revert`` run on any
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from agent import baseline
 from agent.baseline import layer_names
 from agent.config import AgentConfig
+from agent.connections import Seen
 from agent.journal import JournalError
-from agent.parallel import side_by_side
 from agent.plan import floor_bytes
 from agent.ports import Contact, HostError
+from agent.proving import Paths
 from agent.readahead import ReadAheadChange
 from agent.report import build, journal_findings
 from agent.revert import plan_revert
 from agent.scene import Scene, Survey, Tools
 from agent.state import (
-    Address,
     Change,
     Endpoint,
     Finding,
@@ -33,16 +34,17 @@ from agent.state import (
 )
 from agent.verdict import (
     Ceiling,
-    disturbed,
     failure_finding,
     is_gone,
     outcome_of,
     path_ceiling,
     refusal_ceiling,
-    silent_proof,
     smallest_passing,
 )
 from common.record import dataclass, replace
+
+if TYPE_CHECKING:
+    from agent.heal import Healer
 
 NOTHING_WRITTEN = "nothing was written to the host, because it could not be undone"
 
@@ -73,6 +75,9 @@ class Tuner:
         self._tools = tools
         self._advisory = frozenset(row.key for row in config.sysctls if not row.is_required)
         self._survey = Survey(config, tools, folder)
+        self._paths = Paths(tools.prober, self._survey.again)
+        self._early_policy = config.connections_early
+        self._healer: Healer | None = None
         self.scene: Scene | None = None
 
     def plan(self) -> tuple[Scene, Plan]:
@@ -84,31 +89,38 @@ class Tuner:
         """Hold the host against what is desired and prove the paths as they are."""
         self._survey.withheld = {}
         scene = self._survey.look()
-        contacts = self._contact(scene)
+        contacts = self._paths.contact(scene)
         scene = self._withhold_silent(scene, contacts)
-        return self._report(scene, (), self._prove(scene, contacts), ())
+        seen = self._inspect(scene, self._paths.prove(scene, contacts), heals=False)
+        return self._report(scene, (), seen, ())
 
     def tune(
-        self, ignored: frozenset[str] = frozenset(), before_write: Callable[[], None] = _go_on
+        self,
+        ignored: frozenset[str] = frozenset(),
+        before_write: Callable[[], None] = _go_on,
+        *,
+        heals: bool = False,
     ) -> Report:
         """
         Bring the host to what is desired, prove it, and fall back where it is not safe.
 
         ``before_write`` is called right before the first write and may take its time; what it
-        raises leaves the host untouched.
+        raises leaves the host untouched. With ``heals`` connections that were opened too early
+        are ended, where that is safe.
         """
         self._survey.withheld = {}
         scene = self._survey.look(ignored)
-        contacts = self._contact(scene)
+        contacts = self._paths.contact(scene)
         scene = self._withhold_silent(scene, contacts)
         before = baseline.ask(self._tools, scene)
         before_write()
         scene, applied, failures = self._converge(scene)
         scene, restored, lost = self._keep_baseline(scene, before)
         applied += restored
-        proofs = self._prove(scene, contacts)
+        proofs = self._paths.prove(scene, contacts)
         scene, proofs, lowered, refused = self._fall_back(scene, proofs)
-        return self._report(scene, (*failures, *lost, *refused), proofs, (*applied, *lowered))
+        seen = self._inspect(scene, proofs, heals=heals)
+        return self._report(scene, (*failures, *lost, *refused), seen, (*applied, *lowered))
 
     def observe(self) -> Report:
         """Say what tune would change and what it would find now; writes nothing."""
@@ -157,10 +169,14 @@ class Tuner:
         """Drop what was learned about paths, so that the next pass tries the full size again."""
         self._survey.forget_ceilings()
 
-    def _contact(self, scene: Scene) -> dict[Endpoint, Contact]:
-        endpoints = [endpoint for endpoint, _ in scene.served()]
-        answers = side_by_side(self._tools.prober.contact, endpoints)
-        return dict(zip(endpoints, answers, strict=True))
+    def _inspect(self, scene: Scene, proofs: tuple[Proof, ...], *, heals: bool) -> Seen:
+        """Look at the connections of the mounts; where nothing is mounted there are none."""
+        if not scene.state.mounts:
+            return Seen(proofs)
+        from agent.heal import Healer  # noqa: PLC0415 - a fresh node has no mounts
+
+        self._healer = self._healer or Healer(self._tools.prober, self._early_policy)
+        return self._healer.look(scene, proofs, heals=heals)
 
     def _withhold_silent(self, scene: Scene, contacts: dict[Endpoint, Contact]) -> Scene:
         """Do not raise a link whose every endpoint is silent: nothing could prove it."""
@@ -262,49 +278,12 @@ class Tuner:
         return scene, applied
 
     def _end_connections(self, scene: Scene, ceiling: Ceiling, lowered: set[LinkName]) -> None:
-        remotes: dict[tuple[int, int], list[Address]] = {}
-        for endpoint, name in scene.served():
-            link = scene.state.named(name)
-            if link and name in lowered:
-                key = (endpoint.port, link.mtu_bytes)
-                remotes.setdefault(key, []).append(endpoint.address)
-        for (port, mtu_bytes), addresses in remotes.items():
-            try:
-                self._tools.prober.end_connections(addresses, port, mtu_bytes)
-            except HostError as error:
-                message = f"{ceiling.message}; connections opened in between stay stuck until "
-                message += f"their mounts are unmounted ({error.detail})"
-                self._survey.ceilings[ceiling.link] = replace(ceiling, message=message)
+        from agent.heal import end_born_between  # noqa: PLC0415 - only a roll-back needs it
 
-    def _prove(
-        self,
-        scene: Scene,
-        contacts: dict[Endpoint, Contact] | None = None,
-        only: frozenset[Endpoint] | None = None,
-    ) -> tuple[Proof, ...]:
-        def prove(target: tuple[Endpoint, int]) -> Proof:
-            contact = (contacts or {}).get(target[0])
-            if contact and not contact.answered:
-                return silent_proof(*target, contact)
-            return self._tools.prober.prove(*target)
-
-        targets = [
-            (endpoint, link.mtu_bytes)
-            for endpoint, name in scene.served()
-            if (link := scene.state.named(name)) and (only is None or endpoint in only)
-        ]
-        return self._undisturbed(scene, tuple(side_by_side(prove, targets)))
-
-    def _undisturbed(self, scene: Scene, proofs: tuple[Proof, ...]) -> tuple[Proof, ...]:
-        """Take back what was measured while somebody changed the MTU of the link."""
-        if all(disturbed(proof) is proof for proof in proofs):
-            return proofs
-        now = self._survey.again(scene)
-        carriers = [now.carrier(proof.endpoint.address) for proof in proofs]
-        return tuple(
-            disturbed(proof) if link is None or link.mtu_bytes != proof.wanted_bytes else proof
-            for proof, link in zip(proofs, carriers, strict=True)
-        )
+        if error := end_born_between(self._tools.prober, scene, lowered):
+            message = f"{ceiling.message}; connections opened in between stay stuck until their "
+            message += f"mounts are unmounted ({error.detail})"
+            self._survey.ceilings[ceiling.link] = replace(ceiling, message=message)
 
     def _fall_back(
         self, scene: Scene, proofs: tuple[Proof, ...]
@@ -324,20 +303,9 @@ class Tuner:
                     break
                 scene, applied = self._lower(scene, path_ceiling(name, mtu, link.mtu_bytes, mine))
                 lowered += applied
-                proofs = self._prove_lowered(scene, proofs)
+                proofs = self._paths.prove_lowered(scene, proofs)
         refused = self._keep_ceilings()
         return scene, proofs, tuple(lowered), refused
-
-    def _prove_lowered(self, scene: Scene, proofs: tuple[Proof, ...]) -> tuple[Proof, ...]:
-        """Prove again what was proven at another MTU than its link has now."""
-        stale = frozenset(
-            proof.endpoint
-            for proof in proofs
-            if (link := scene.carrier(proof.endpoint.address))
-            and link.mtu_bytes != proof.wanted_bytes
-        )
-        again = {item.endpoint: item for item in self._prove(scene, only=stale)}
-        return tuple(again.get(proof.endpoint, proof) for proof in proofs)
 
     def _keep_ceilings(self) -> tuple[Finding, ...]:
         try:
@@ -347,17 +315,13 @@ class Tuner:
         return ()
 
     def _report(
-        self,
-        scene: Scene,
-        failures: Iterable[Finding],
-        proofs: tuple[Proof, ...],
-        applied: tuple[Change, ...],
+        self, scene: Scene, failures: Iterable[Finding], seen: Seen, applied: tuple[Change, ...]
     ) -> Report:
         self.scene = scene
         journal = self._survey.open_journal(scene.state)
         notes = journal_findings(journal.path, self._survey.damage)
         ceilings = self._survey.ceilings.values()
-        return build(scene, ceilings, (*failures, *notes), proofs, applied)
+        return build(scene, ceilings, (*failures, *notes), seen, applied)
 
 
 def _overtaken(failures: Sequence[Finding], scene: Scene) -> set[str]:

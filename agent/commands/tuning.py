@@ -38,7 +38,7 @@ def apply(config: AgentConfig, options: argparse.Namespace, environment: Mapping
     try:
         tuner = _tuner(profile.config, environment)
         tuner.forget()  # a person who asks again wants the full size tried again
-        report = tuner.tune()
+        report = tuner.tune(heals=True)
     finally:
         lock.close()
     return _print_report(report, config, profile, options)

@@ -42,8 +42,6 @@ _REPLY_SECONDS = 5.0
 _ATTEMPTS = 3
 """A connection that closes between the count and the list is no missing one."""
 
-_ENDING = "connections are left to end by themselves: an NFS mount made meanwhile must be unmounted"
-
 
 def list_connections(servers: Collection[Server]) -> Listing:
     """
@@ -193,9 +191,9 @@ def _refusal(code: int) -> HostError:
     """Return the error in words that tell what to do."""
     detail = os.strerror(code).lower()
     if code == errno.EOPNOTSUPP:
-        detail = f"this kernel lacks CONFIG_INET_DIAG_DESTROY; {_ENDING}"
+        detail = "this kernel was built without CONFIG_INET_DIAG_DESTROY"
     elif code == errno.EPERM:
-        detail = f"destroying connections needs CAP_NET_ADMIN; {_ENDING}"
+        detail = "destroying connections needs CAP_NET_ADMIN"
     elif code == errno.ENOENT:
         detail = "this kernel cannot list TCP connections (module tcp_diag is missing)"
     return HostError("connections", code, detail)

@@ -34,5 +34,6 @@ def decode_info(raw: bytes) -> TcpInfo:
         received_bytes=received,
         received_segments=_DATA_SEGMENTS_IN.unpack_from(raw, _DATA_SEGMENTS_IN_AT)[0],
         unacked=words[12],
-        quiet_seconds=min(words[17], words[19]) / 1e3,
+        sent_ago_seconds=words[17] / 1e3,
+        received_ago_seconds=words[19] / 1e3,
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from agent.connections import Seen
 from agent.report import build, journal_findings
 from agent.scene import Scene
 from agent.state import (
@@ -28,11 +29,11 @@ def scene_of(node: Node) -> Scene:
 
 def test_a_change_that_is_left_must_be_explained(node: Node) -> None:
     """What no other finding names is not converged."""
-    report = build(scene_of(node), (), (), (), ())
+    report = build(scene_of(node), (), (), Seen(()), ())
     assert {f.reason for f in report.findings} == {Reason.NOT_CONVERGED}
     assert {f.target for f in report.findings} == {c.target for c in report.plan.changes}
     explained = Finding("apply", Severity.FAILED, Reason.NO_PERMISSION, "link/eth1/mtu", "no")
-    report = build(scene_of(node), (), (explained,), (), ())
+    report = build(scene_of(node), (), (explained,), Seen(()), ())
     assert [f.reason for f in report.findings if f.target == "link/eth1/mtu"] == [
         Reason.NO_PERMISSION
     ]
@@ -41,7 +42,7 @@ def test_a_change_that_is_left_must_be_explained(node: Node) -> None:
 def test_without_a_journal_nothing_else_needs_explaining(node: Node) -> None:
     """One sentence covers all that was not written."""
     failure = Finding("journal", Severity.FAILED, Reason.JOURNAL_UNWRITABLE, "", "full")
-    assert build(scene_of(node), (), (failure,), (), ()).findings == (failure,)
+    assert build(scene_of(node), (), (failure,), Seen(()), ()).findings == (failure,)
 
 
 def test_a_ceiling_counts_only_below_what_is_wanted(node: Node) -> None:
@@ -49,8 +50,8 @@ def test_a_ceiling_counts_only_below_what_is_wanted(node: Node) -> None:
     node.tuner().tune()
     scene = scene_of(node)
     above = replace(CEILING, mtu_bytes=9000)
-    assert build(scene, (above,), (), (), ()).outcome is Outcome.TUNED
-    report = build(scene, (CEILING, CEILING), (), (), ())
+    assert build(scene, (above,), (), Seen(()), ()).outcome is Outcome.TUNED
+    report = build(scene, (CEILING, CEILING), (), Seen(()), ())
     assert (report.outcome, report.reason) == (Outcome.DEGRADED, Reason.BLACK_HOLE)
     assert len(report.findings) == 1
 
@@ -60,7 +61,7 @@ def test_what_the_host_could_not_tell_is_a_note(node: Node) -> None:
     node.tuner().tune()
     node.host.problems = ("cannot read mountinfo",)
     node.host.tcp_memory = TcpMemory(90, 100)
-    report = build(scene_of(node), (), (), (), ())
+    report = build(scene_of(node), (), (), Seen(()), ())
     assert report.outcome is Outcome.TUNED
     assert {f.reason for f in report.findings} == {
         Reason.HOST_UNREADABLE,
@@ -73,7 +74,7 @@ def test_a_proof_over_a_link_that_went_says_nothing(node: Node) -> None:
     report = node.tuner().tune()
     node.host.remove("eth1")
     small = replace(report.proofs[0], verdict=Verdict.SMALLER, reason=Reason.BLACK_HOLE)
-    found = build(scene_of(node), (), (), (small,), ())
+    found = build(scene_of(node), (), (), Seen((small,)), ())
     assert {f.reason for f in found.findings} == {Reason.ENDPOINT_UNROUTED}
     assert found.findings[0].target == SERVER
 
