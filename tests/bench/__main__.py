@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.agent_on_node import Bench, GateClock
+from tests.bench.fleet import NODES, listed_seconds
 from tests.lab.control_plane import ControlPlane
 from tests.lab.kwok import Kwok
 from tests.lab.link_events import LinkEvents
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if os.geteuid() != 0:
         print("the bench makes network namespaces: run it as root", file=sys.stderr)
         return 2
-    for folder in ("agent", "common"):
+    for folder in ("agent", "cli", "common"):
         compileall.compile_dir(folder, quiet=1)
     lab_dir = LabDir.create()
     try:
@@ -69,6 +70,7 @@ def _run(bench: Bench, options: argparse.Namespace) -> None:
     _repairs(bench, options.repairs)
     _steady(bench, agent, options.steady_seconds)
     _restart(bench, agent)
+    _fleet(bench)
 
 
 def _say(text: str) -> None:
@@ -164,6 +166,11 @@ def _restart(bench: Bench, agent: LabProcess) -> None:
     writes = again.log_text()[before:].count("Applied change")
     _say(f"  writes to the host: {writes} (0 wanted)")
     _requests(bench, "requests of the restart (get, watch)", known)
+
+
+def _fleet(bench: Bench) -> None:
+    _say(f"tunegate nodes, {NODES} nodes with 50 images each, one LIST (below 2 s wanted)")
+    _row("exec to the last line", listed_seconds(bench.control_plane), "s ")
 
 
 if __name__ == "__main__":
