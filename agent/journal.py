@@ -80,6 +80,14 @@ class Journal:
             by_target[change.target] = known
         return self._stored(replace(self, originals=tuple(by_target.values())))
 
+    def knows(self, change: Change) -> bool:
+        """Return whether this very target was written to before."""
+        return any(
+            item.superblock == _superblock(change)
+            for item in self.originals
+            if item.target == change.target
+        )
+
     def has_written(self, change: Change) -> bool:
         """Return whether this very value was given to this very target before."""
         return any(

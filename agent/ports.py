@@ -48,6 +48,10 @@ class Host(Protocol):
         """Return one snapshot, with the routes to these addresses."""
         ...
 
+    def observe_mounts(self) -> HostState:
+        """Return the mounts and their read-ahead alone: links, routes, sysctls are left out."""
+        ...
+
     def apply(self, change: Change) -> None:
         """Write one change; raises HostError; never decides."""
         ...

@@ -88,6 +88,11 @@ class ReadAheadPolicy:
     kib: int | str = DEFAULT_KIB
     megabits: int = 0
 
+    @property
+    def is_measured(self) -> bool:
+        """Return whether the size follows from delay and bandwidth."""
+        return not isinstance(self.kib, int)
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:

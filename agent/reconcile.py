@@ -109,6 +109,12 @@ class Reconciler:
         """Wake the loop; safe from any thread and from a signal's function."""
         self.news.put(news)
 
+    def mounts_changed(self) -> None:
+        """Give new mounts their read-ahead at once, in the caller's thread; then wake the loop."""
+        for change in self.tuner.tend_mounts():
+            self._applied(change)
+        self.wake(News.HOST)
+
     def first_pass(self) -> None:
         """Tune the node for the first time, as far as it may be."""
         try:
@@ -251,6 +257,7 @@ class Reconciler:
 
     def _hold(self) -> None:
         """Do what the mode allows short of tuning."""
+        self.tuner.rest()
         began = time.monotonic()
         self._due.poll = self._due.prove = began + self.config.watch_poll_seconds
         facts = self.facts()

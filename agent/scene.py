@@ -6,9 +6,10 @@ from agent.config import AgentConfig
 from agent.endpoints import Known, RememberingResolver, from_mounts, gather, merge, read_file
 from agent.journal import Journal, load
 from agent.links import LinkPolicy
+from agent.mount_plan import plan_mounts
 from agent.plan import Desired, plan
 from agent.ports import Host, Prober, Resolver, Storage
-from agent.readahead import ReadAheadPolicy, device_of
+from agent.readahead import ReadAheadChange, ReadAheadPolicy, device_of
 from agent.revert import standing_value
 from agent.state import Address, Change, Endpoint, HostState, Link, LinkName, Plan
 from agent.sysctls import MemoryGuard
@@ -69,6 +70,7 @@ class Survey:
         self._config = config
         self._tools = tools
         self._folder = folder
+        self._policy = ReadAheadPolicy(config.read_ahead_kib, config.read_ahead_megabits)
         self._known = Known((), ())
         self._resolver = RememberingResolver(tools.resolver)
         self._mounted: tuple[Address, ...] = ()
@@ -99,6 +101,14 @@ class Survey:
         if not asked.issuperset(self._mounted):
             state = self._tools.host.observe([*known, *self._mounted])
         return state, mounted if self._config.storage_mounts else ()
+
+    def glance(self) -> tuple[HostState, tuple[ReadAheadChange, ...]]:
+        """Return the mounts, and what would raise their read-ahead, in a fraction of a look."""
+        if self._policy.is_measured:  # the delay and the link's speed are wanted too
+            state, _ = self._observe()
+        else:
+            state = self._tools.host.observe_mounts()
+        return state, plan_mounts(self._policy, state).changes
 
     def again(self, scene: Scene) -> Scene:
         """Observe again and carry over what this pass has learned."""
@@ -143,7 +153,7 @@ class Survey:
             rows=config.sysctls,
             guard=MemoryGuard(config.memory_connections, config.memory_share),
             links=LinkPolicy(config.links_include, config.links_exclude),
-            read_ahead=ReadAheadPolicy(config.read_ahead_kib, config.read_ahead_megabits),
+            read_ahead=self._policy,
             endpoints=known.endpoints,
             ceilings=ceilings,
             first_values=journal.first_values(values),

@@ -5,20 +5,18 @@ Decisions are the pure functions of ``plan`` and ``verdict``; this file only ord
 nothing of Kubernetes: ``plan``, ``apply``, ``verify`` and ``revert`` run on any Linux host.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from agent import baseline
-from agent.baseline import layer_names
 from agent.config import AgentConfig
 from agent.connections import Seen
 from agent.journal import JournalError
 from agent.plan import floor_bytes
-from agent.ports import Contact, HostError
+from agent.ports import Contact
 from agent.proving import Paths
 from agent.readahead import ReadAheadChange
 from agent.report import build, journal_findings
-from agent.revert import plan_revert
 from agent.scene import Scene, Survey, Tools
 from agent.state import (
     Change,
@@ -34,19 +32,15 @@ from agent.state import (
 )
 from agent.verdict import (
     Ceiling,
-    failure_finding,
-    is_gone,
     outcome_of,
     path_ceiling,
-    refusal_ceiling,
     smallest_passing,
 )
+from agent.writer import Writer, unwritable
 from common.record import dataclass, replace
 
 if TYPE_CHECKING:
     from agent.heal import Healer
-
-NOTHING_WRITTEN = "nothing was written to the host, because it could not be undone"
 
 
 def _go_on() -> None:
@@ -73,11 +67,12 @@ class Tuner:
     def __init__(self, config: AgentConfig, tools: Tools, folder: str) -> None:
         """Take the settings, the outside, and the folder of the journal."""
         self._tools = tools
-        self._advisory = frozenset(row.key for row in config.sysctls if not row.is_required)
+        advisory = frozenset(row.key for row in config.sysctls if not row.is_required)
         self._survey = Survey(config, tools, folder)
         self._paths = Paths(tools.prober, self._survey.again)
         self._early_policy = config.connections_early
         self._healer: Healer | None = None
+        self._writer = Writer(tools.host, self._survey, advisory)
         self.scene: Scene | None = None
 
     def plan(self) -> tuple[Scene, Plan]:
@@ -114,7 +109,8 @@ class Tuner:
         scene = self._withhold_silent(scene, contacts)
         before = baseline.ask(self._tools, scene)
         before_write()
-        scene, applied, failures = self._converge(scene)
+        self._writer.tends_mounts = True
+        scene, applied, failures = self._writer.converge(scene)
         scene, restored, lost = self._keep_baseline(scene, before)
         applied += restored
         proofs = self._paths.prove(scene, contacts)
@@ -132,7 +128,7 @@ class Tuner:
         """Write back what drifted, without probing: the quick half of a pass."""
         scene = self._survey.look(ignored, resolve=resolve)
         before = self._survey.open_journal(scene.state)
-        scene, applied, failures = self._converge(scene)
+        scene, applied, failures = self._writer.converge(scene)
         drifts = [
             change
             for change in applied
@@ -146,24 +142,21 @@ class Tuner:
 
         Returns what was put back and what was left, and what was refused.
         """
-        state = self._survey.look(resolve=False).state
-        journal = self._survey.open_journal(state)
-        wanted = plan_revert(journal.originals, state)
-        done: list[Change] = []
-        failures = []
-        for change in wanted.changes:
-            try:
-                self._tools.host.apply(change)
-            except HostError as error:
-                if not is_gone(change, error):
-                    failures.append(failure_finding(change, error))
-            else:
-                done.append(change)
-        if not failures and not journal.problems:
-            journal.erase()
-        self._survey.journal = None
-        wanted = replace(wanted, changes=tuple(done))
-        return wanted, (*journal_findings(journal.path, journal.problems), *failures)
+        return self._writer.put_back()
+
+    def tend_mounts(self) -> tuple[Change, ...]:
+        """
+        Give new mounts their read-ahead at once and return what was written.
+
+        Safe from any thread, whatever else this one is at: a proof may take seconds, and a pod
+        reads as soon as it is mounted. Nothing is written before the first pass writes, nor after
+        ``rest`` or ``revert``.
+        """
+        return self._writer.tend_mounts()
+
+    def rest(self) -> None:
+        """Leave new mounts alone until the next pass."""
+        self._writer.tends_mounts = False
 
     def forget(self) -> None:
         """Drop what was learned about paths, so that the next pass tries the full size again."""
@@ -190,50 +183,6 @@ class Tuner:
                 self._survey.withheld[name] = min(link.mtu_bytes, held)
         ceilings = {**scene.desired.ceilings, **self._survey.withheld}
         return replace(scene, desired=replace(scene.desired, ceilings=ceilings))
-
-    def _converge(self, scene: Scene) -> tuple[Scene, tuple[Change, ...], tuple[Finding, ...]]:
-        """Write what is planned; a refused size, or one reached all the same, makes a new plan."""
-        applied: list[Change] = []
-        failures: list[Finding] = []
-        refusing: set[str] = set()
-        while changes := scene.plan.changes:
-            try:
-                self._survey.record(scene.state, changes)
-            except JournalError as error:
-                failures.append(_unwritable(error, NOTHING_WRITTEN))
-                break
-            ceiling = self._write(scene, applied, failures)
-            if ceiling:
-                self._survey.ceilings[ceiling.link] = ceiling
-            scene = self._survey.again(scene)
-            again = {ceiling.link} if ceiling else _overtaken(failures, scene)
-            again |= _mounted_since(changes, scene)
-            if again <= refusing:
-                break
-            refusing |= again
-        return scene, tuple(applied), _still_wanted(failures, scene)
-
-    def _write(
-        self, scene: Scene, applied: list[Change], failures: list[Finding]
-    ) -> Ceiling | None:
-        """Write each change; a refusal is kept and the others go on, but for a refused size."""
-        stuck: set[LinkName] = set()
-        for change in scene.plan.changes:
-            link = change.link if isinstance(change, LinkMtuChange) else None
-            if link and stuck & layer_names(scene, link):
-                continue  # it cannot outgrow the link below, which was refused
-            try:
-                self._tools.host.apply(change)
-            except HostError as error:
-                if ceiling := refusal_ceiling(change, error):
-                    return ceiling
-                if is_gone(change, error):
-                    continue
-                stuck |= {link} if link else set()
-                failures.append(failure_finding(change, error, self._advisory))
-            else:
-                applied.append(change)
-        return None
 
     def _keep_baseline(
         self, scene: Scene, before: dict[LinkName, tuple[Contact, ...]]
@@ -272,7 +221,7 @@ class Tuner:
         self._survey.ceilings[ceiling.link] = ceiling
         held = {**scene.desired.ceilings, ceiling.link: ceiling.mtu_bytes}
         scene = replace(scene, desired=replace(scene.desired, ceilings=held))
-        scene, applied, _ = self._converge(scene)
+        scene, applied, _ = self._writer.converge(scene)
         lowered = {change.link for change in applied if isinstance(change, LinkMtuChange)}
         self._end_connections(scene, ceiling, lowered | {ceiling.link})
         return scene, applied
@@ -311,7 +260,7 @@ class Tuner:
         try:
             self._survey.keep_ceilings()
         except JournalError as error:
-            return (_unwritable(error, "what was found unsafe is tried again after a restart"),)
+            return (unwritable(error, "what was found unsafe is tried again after a restart"),)
         return ()
 
     def _report(
@@ -322,39 +271,6 @@ class Tuner:
         notes = journal_findings(journal.path, self._survey.damage)
         ceilings = self._survey.ceilings.values()
         return build(scene, ceilings, (*failures, *notes), seen, applied)
-
-
-def _overtaken(failures: Sequence[Finding], scene: Scene) -> set[str]:
-    """Return refused targets that have their value all the same: a bridge follows its ports."""
-    wanted = {change.target for change in scene.plan.changes}
-    gone = Reason.LINK_VANISHED  # its routes went elsewhere, which is the next pass's
-    return {item.target for item in failures if item.reason is not gone} - wanted
-
-
-def _mounted_since(tried: Sequence[Change], scene: Scene) -> set[str]:
-    """Return the mounts that want a first write and were not there when these were planned."""
-    known = {change.superblock for change in tried if isinstance(change, ReadAheadChange)}
-    return {
-        f"{change.target} {change.superblock}"
-        for change in scene.plan.changes
-        if isinstance(change, ReadAheadChange) and change.superblock not in known
-    }
-
-
-def _still_wanted(failures: Sequence[Finding], scene: Scene) -> tuple[Finding, ...]:
-    """Drop refusals of writes that the last plan does not ask for any more."""
-    wanted = {change.target for change in scene.plan.changes}
-    refusals = (Reason.NO_PERMISSION, Reason.LINK_REFUSED_MTU)
-    return tuple(
-        finding
-        for finding in failures
-        if finding.target in wanted or finding.reason not in refusals
-    )
-
-
-def _unwritable(error: JournalError, consequence: str) -> Finding:
-    message = f"{error}; {consequence}"
-    return Finding("journal", Severity.FAILED, Reason.JOURNAL_UNWRITABLE, "", message)
 
 
 def _is_on(scene: Scene, proof: Proof, name: LinkName) -> bool:

@@ -147,6 +147,12 @@ class FakeHost:
             problems=self.problems,
         )
 
+    def observe_mounts(self) -> HostState:
+        """Return the mounts alone."""
+        nothing = HostState(self.boot_id, (), {}, (), {}, self.mounts, 0)
+        read_ahead, problem = dict(self.read_ahead), self.read_ahead_problem
+        return replace(nothing, read_ahead=read_ahead, read_ahead_problem=problem)
+
     def apply(self, change: Change) -> None:
         """Write one change; raises HostError, or Crash where a test wants one."""
         if self.before_write:

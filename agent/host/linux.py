@@ -62,7 +62,6 @@ class LinuxHost:
         Raises:
             HostError: the kernel does not tell its links, addresses or routes.
         """
-        problems: list[str] = []
         try:
             with RouteNetlink() as netlink:
                 links = _links(netlink)
@@ -70,22 +69,36 @@ class LinuxHost:
                 default_routes = netlink.default_routes()
         except OSError as error:
             raise _refused("links", error) from error
-        table = _attempt(self._mount_table, None, problems)
-        mounts = table.mounts if table else ()
-        problems.extend(table.problems if table else ())
-        read_ahead = bdi.read_all(self._paths.bdi, (mount.device for mount in mounts))
-        return HostState(
-            boot_id=_attempt(lambda: read_text(self._paths.boot_id).strip(), "", problems),
+        seen = self.observe_mounts()
+        problems = list(seen.problems)
+        return replace(
+            seen,
             links=links,
             routes=routes,
             default_routes=default_routes,
             sysctls=self._sysctls(problems),
-            mounts=mounts,
             memory_bytes=_attempt(self._memory_bytes, 0, problems),
             tcp_memory=_attempt(self._tcp_memory, None, problems),
+            problems=tuple(problems),
+        )
+
+    def observe_mounts(self) -> HostState:
+        """Return the boot, the mounts and their read-ahead alone, in a fraction of the time."""
+        problems: list[str] = []
+        table = _attempt(self._mount_table, None, problems)
+        mounts = table.mounts if table else ()
+        read_ahead = bdi.read_all(self._paths.bdi, (mount.device for mount in mounts))
+        return HostState(
+            boot_id=_attempt(lambda: read_text(self._paths.boot_id).strip(), "", problems),
+            links=(),
+            routes={},
+            default_routes=(),
+            sysctls={},
+            mounts=mounts,
+            memory_bytes=0,
             read_ahead=read_ahead.by_device,
             read_ahead_problem=read_ahead.problem if table else "the mounts cannot be read",
-            problems=tuple(problems),
+            problems=(*problems, *(table.problems if table else ())),
         )
 
     def apply(self, change: Change) -> None:

@@ -40,6 +40,10 @@ class HostWithNews:
         """Observe the real host."""
         return self.tools.host.observe(addresses)
 
+    def observe_mounts(self) -> HostState:
+        """Observe the real host's mounts."""
+        return self.tools.host.observe_mounts()
+
     def apply(self, change: Change) -> None:
         """Write, and let it happen."""
         self.tools.host.apply(change)

@@ -1,12 +1,16 @@
 """Read-ahead over the life of mounts: raised, raised again, put back, never another mount's."""
 
+import shutil
 from dataclasses import replace
 from errno import EACCES, EINVAL
 from pathlib import Path
 
+import pytest
+
 from agent.journal import load
+from agent.ports import AgentError
 from agent.readahead import DEFAULT_KIB, ReadAheadChange
-from agent.state import Change, Outcome, Reason
+from agent.state import Address, Change, LinkName, Outcome, Reason
 from agent.tune import Tuner
 from tests.unit.agent.nodes import Node, reasons
 
@@ -206,3 +210,78 @@ def test_it_can_be_left_alone(node: Node) -> None:
     node.host.mount()
     tuned(node)
     assert kib(node) == 128
+
+
+def tended(node: Node) -> Tuner:
+    """Return a tuner that has had its first pass, with the mount 0:50 and its read-ahead."""
+    node.host.mount()
+    return tuned(node)
+
+
+def test_a_new_mount_is_tended_without_a_look(node: Node) -> None:
+    """The watch's own answer: one write, journaled first, and nothing left for the loop."""
+    tuner = tended(node)
+    node.host.mount("0:51")
+    (change,) = tuner.tend_mounts()
+    assert (change.target, change.before, change.after) == ("readahead/0:51", "128", "15360")
+    assert (tuner.tend_mounts(), tuner.repair().applied) == ((), ())
+    tuner.revert()
+    assert kib(node, "0:51") == 128
+
+
+def test_auto_is_tended_too(node: Node) -> None:
+    """By what was measured of the mount's connection."""
+    node.config = replace(node.config, read_ahead_kib="auto")
+    tuner = tended(node)
+    node.host.round_trips = {Address("10.1.0.10"): 0.01}
+    node.host.link_megabits = {LinkName("eth1"): 10_000}
+    node.host.mount("0:51")
+    assert [change.after for change in tuner.tend_mounts()] == ["8192"]
+
+
+def test_nothing_is_tended_before_the_first_pass_writes(node: Node) -> None:
+    """The Node may forbid all writing; only the pass has asked."""
+    tuner = node.tuner()
+    node.host.mount()
+    assert tuner.tend_mounts() == ()
+
+    def refuse() -> None:
+        raise AgentError
+
+    with pytest.raises(AgentError):
+        tuner.tune(before_write=refuse)
+    assert tuner.tend_mounts() == ()
+    assert kib(node) == 128
+
+
+def test_nothing_is_tended_after_a_revert_or_at_rest(node: Node) -> None:
+    """Until the next pass writes."""
+    tuner = tended(node)
+    for stop in (tuner.revert, tuner.rest):
+        stop()
+        node.host.mount("0:51")
+        assert tuner.tend_mounts() == ()
+        tuner.tune()
+        assert kib(node, "0:51") == DEFAULT_KIB
+
+
+def test_a_known_mount_is_not_tended(node: Node) -> None:
+    """Who lowers it meets the loop, which counts and gives up in the end."""
+    tuner = tended(node)
+    node.host.set_read_ahead("0:50", 128)
+    assert tuner.tend_mounts() == ()
+    assert len(tuner.repair().drifts) == 1
+
+
+def test_a_refused_or_unjournaled_mount_is_left_to_the_loop(node: Node) -> None:
+    """The loop says what is wrong; the watch goes on."""
+    tuner = tended(node)
+    node.host.mount("0:51")
+    node.host.refused = {"readahead/0:51": EACCES}
+    assert tuner.tend_mounts() == ()
+    node.host.mount("0:52")
+    shutil.rmtree(node.folder)
+    Path(node.folder).write_text("no folder")
+    assert tuner.tend_mounts() == ()
+    assert kib(node, "0:52") == 128
+    Path(node.folder).unlink()
