@@ -2,11 +2,10 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Mapping
 
 from agent.clouds import Cloud, detect_from_dmi, detect_from_provider_id
-from agent.commands.terminal import FINE, NOT_FINE, is_coloured, say
+from agent.commands.terminal import FINE, NOT_FINE, is_coloured, is_unicode, say
 from agent.config import AgentConfig
 from agent.doctor.diagnose import diagnose
 from agent.doctor.facts import Facts, NodeSeen, Wishes
@@ -65,7 +64,7 @@ def doctor(config: AgentConfig, options: argparse.Namespace, environment: Mappin
                 diagnosis,
                 f"{host}: {sent if facts.endpoints else 'no storage server is known'}",
                 is_coloured=is_coloured(),
-                is_unicode=(sys.stdout.encoding or "").lower().startswith("utf"),
+                is_unicode=is_unicode(),
             )
         )
     return FINE if diagnosis.is_good else NOT_FINE
@@ -105,9 +104,15 @@ def _facts(
 def _root(options: argparse.Namespace, environment: Mapping[str, str]) -> tuple[str, bool]:
     """Return the host's root as seen here, and whether it can be the host's at all."""
     root = options.root or environment.get(ROOT_VARIABLE) or "/"
-    if not os.path.isdir(f"{root}/etc"):
+    try:
+        os.stat(f"{root}/etc/")
+    except PermissionError:
+        pass  # the remark on its files says so
+    except OSError:
         field = "--root" if options.root else ROOT_VARIABLE
-        raise ConfigError((f"{field}: {root} has no folder etc, so it is not a host's root",))
+        raise ConfigError(
+            (f"{field}: {root} has no folder etc, so it is not a host's root",)
+        ) from None
     return root, root != "/" or not is_container(environment)
 
 

@@ -24,3 +24,15 @@ def say(text: str) -> None:
 def is_coloured() -> bool:
     """Return whether standard output is a terminal whose owner takes colours."""
     return os.isatty(1) and "NO_COLOR" not in os.environ
+
+
+def is_unicode() -> bool:
+    """
+    Return whether the locale's characters are UTF-8; one that names none counts as such.
+
+    Python itself takes C for UTF-8 and sets LC_CTYPE so (PEP 538, 540), which is hence asked last.
+    """
+    named = (os.environ.get(name, "") for name in ("LC_ALL", "LANG", "LC_CTYPE"))
+    locale = next((text for text in named if text), "utf-8")
+    encoding = getattr(sys.stdout, "encoding", None) or ""
+    return "utf" in locale.lower() and encoding.lower().startswith("utf")

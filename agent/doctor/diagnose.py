@@ -35,8 +35,8 @@ def _steps(facts: Facts, remarks: Sequence[Remark]) -> Iterator[Step]:
     """Yield what to type next: what stands in the way of everything else comes first."""
     bad = {remark.check for remark in remarks if remark.mark is Mark.PROBLEM}
     verify = _typed(_PROGRAM, "verify", facts=facts)
-    if {"uid", "net-admin"} & bad and not facts.rights.is_container:
-        yield Step(_typed("sudo", _PROGRAM, "doctor", facts=facts), "rights come first")
+    if {"uid", "net-admin", "proc-sys-net"} & bad:
+        yield _rights(facts)
     if not facts.endpoints:
         doctor = _typed(_PROGRAM, "doctor", "--endpoint SERVER", facts=facts)
         yield Step(doctor, "SERVER: its name or address; without one no link can be chosen")
@@ -53,6 +53,13 @@ def _steps(facts: Facts, remarks: Sequence[Remark]) -> Iterator[Step]:
         bench = f"{_PROGRAM} bench --file {mount.mount_point}/FILE"
         yield Step(bench, "measures what it brought (FILE: a large one)")
     yield Step(verify, "all is well: exit code 0 says so to a script")
+
+
+def _rights(facts: Facts) -> Step:
+    if facts.rights.is_container:
+        doctor = _typed(_PROGRAM, "doctor", facts=facts)
+        return Step(doctor, "again, once the container has the rights that it lacks")
+    return Step(_typed("sudo", _PROGRAM, "doctor", facts=facts), "rights come first")
 
 
 def _is_rival(remark: Remark) -> bool:

@@ -9,6 +9,7 @@ from agent.doctor.remark import Group, Mark, Remark
 from agent.state import LinkName
 from agent.sysctls import Compare, SysctlRow, fields
 
+_SHOWN = 3
 _RAISES_ONLY = ">"  # tuned.conf(5): =>VALUE writes only what is larger
 
 
@@ -35,7 +36,9 @@ def _files(facts: Facts) -> Remark:
         action = "run doctor on the host, or mount its root and name it: --root /host"
         return _remark(Mark.NOTE, "host-files", files.root, message, action)
     if files.unread:
-        message = f"could not be read: {'; '.join(files.unread)}"
+        more = len(files.unread) - _SHOWN
+        message = f"could not be read: {'; '.join(files.unread[:_SHOWN])}"
+        message += f"; and {more} more" if more > 0 else ""
         return _remark(Mark.NOTE, "host-files", files.root, message)
     message = f"read the network settings of other programs below {files.root}"
     return _remark(Mark.GOOD, "host-files", files.root, message)

@@ -37,6 +37,10 @@ NOBODY = Record("/run/tunegate/journal.jsonl", (), (), None)
     ("case", "command"),
     [
         (facts(rights=rights(uid=1000, effective=0)), f"sudo tunegate-agent doctor {ENDPOINT}"),
+        (
+            facts(rights=rights(effective=0, is_container=True)),
+            f"tunegate-agent doctor {ENDPOINT}",
+        ),
         (facts(endpoints=()), f"tunegate-agent doctor --endpoint SERVER {ENDPOINT}"),
         (facts(host(1500), record=NOBODY), f"tunegate-agent apply {ENDPOINT}"),
         (facts(host(1500)), "kill -HUP 4711"),
