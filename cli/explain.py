@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from cli.fleet import Fleet, Outcome, Row
 from cli.table import OUTCOME_COLOUR, clean, paint
 
-PARAGRAPHS = 8
+PARAGRAPHS = 12
 NAMED = 3
 WIDTH = 80
 
@@ -34,6 +34,8 @@ def explanation(fleet: Fleet, *, width: int = WIDTH, is_coloured: bool = False) 
 
 def summary(fleet: Fleet, width: int = WIDTH) -> list[str]:
     """Return how many nodes stand where, and how many were left out."""
+    if not fleet.rows:
+        return textwrap.wrap(_nothing(fleet), width)
     fine = sum(row.is_fine for row in fleet.rows)
     closed = sum(not row.is_open for row in fleet.rows)
     stale = sum(bool(row.stale) for row in fleet.rows)
@@ -41,6 +43,15 @@ def summary(fleet: Fleet, width: int = WIDTH) -> list[str]:
     if fleet.left_out:
         said += f" Left out: {_nodes(fleet.left_out)} without any sign of tunegate (see --all)."
     return textwrap.wrap(said, width)
+
+
+def _nothing(fleet: Fleet) -> str:
+    if not fleet.left_out:
+        return "No node to show."
+    return (
+        f"No sign of tunegate on any of {_nodes(fleet.left_out)}: is its DaemonSet installed in "
+        "this cluster? --all lists them."
+    )
 
 
 def needs_words(row: Row) -> bool:
@@ -59,17 +70,22 @@ def _paragraph(rows: Sequence[Row], width: int, *, is_coloured: bool) -> Iterabl
     first = rows[0]
     names = ", ".join(clean(row.node.name) for row in rows[:NAMED])
     more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
-    head = textwrap.wrap(f"{names}{more}: {_standing(first)}", width)
+    head = _wrapped(f"{names}{more}: {_standing(first)}", width)
     yield from (paint(line, _colour(first), is_coloured=is_coloured) for line in head)
     for label, text in _sentences(first):
-        yield from textwrap.wrap(
-            f"{label}{clean(text)}",
-            width,
-            initial_indent="  ",
-            subsequent_indent="    ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        yield from _wrapped(f"{label}{clean(text)}", width, indent="  ")
+
+
+def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """Return the text's lines; names and keys stay whole, as they are there to be copied."""
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent * 2,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _standing(row: Row) -> str:
@@ -95,6 +111,8 @@ def _sentences(row: Row) -> Iterable[tuple[str, str]]:
         yield "stale: ", one.message
     if not row.is_open:
         yield "gate held by ", ", ".join(row.node.gate_taints)
+        if row.outcome is Outcome.TUNED and not row.stale:
+            yield "", "Its agent takes that away within seconds; if it stays, read its pod's log."
 
 
 def _nodes(number: int) -> str:

@@ -77,7 +77,8 @@ class Screen:
         """Draw as much as the terminal's lines hold, the table first."""
         width, height = self.size()
         lines = self._lines(shown, trouble, width, height - 1)
-        self.write("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J")
+        text = "".join(f"{line}\x1b[K\n" for line in lines)
+        self.write(f"\x1b[?7l\x1b[H{text}\x1b[J\x1b[?7h")  # long lines end at the edge: no wrap
 
     def _lines(self, shown: Fleet, trouble: str, width: int, height: int) -> list[str]:
         now = time.strftime("%H:%M:%S", time.gmtime(shown.now_seconds))

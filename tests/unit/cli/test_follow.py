@@ -197,9 +197,10 @@ def screen(shown: Fleet, lines: int, trouble: str = "") -> list[str]:
         shown, trouble
     )
     (text,) = written
-    assert text.startswith("\x1b[H")
-    assert text.endswith("\x1b[J")
-    return text.removeprefix("\x1b[H").removesuffix("\x1b[J").replace("\x1b[K", "").splitlines()
+    begin, end = "\x1b[?7l\x1b[H", "\x1b[J\x1b[?7h"
+    assert text.startswith(begin)
+    assert text.endswith(end)
+    return text.removeprefix(begin).removesuffix(end).replace("\x1b[K", "").splitlines()
 
 
 def test_a_screen_is_never_longer_than_the_terminal() -> None:

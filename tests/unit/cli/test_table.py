@@ -164,6 +164,27 @@ def test_many_troubles_are_counted_in_the_end() -> None:
     assert explanation(shown(*nodes))[-1].startswith("3 nodes more")
 
 
+def test_names_and_keys_in_the_words_can_be_copied() -> None:
+    """They are never broken, not even at a hyphen."""
+    name = "gke-inference-gpu-h100-pool-9f8e7d6c-x"
+    nodes = [fleet_node(f"{name}{number}", boot="next") for number in range(3)]
+    text = explanation(shown(*nodes))
+    assert f"{name}1," in " ".join(text).split()
+
+
+def test_a_gate_that_stays_closed_on_a_tuned_node_is_a_question() -> None:
+    """Somebody put the taint back, or its agent is gone."""
+    words = explanation(shown(fleet_node("gpu-1", is_gated=True)))
+    assert "pod's log" in words[-1]
+
+
+def test_an_empty_list_says_why() -> None:
+    """No nodes, or none of ours."""
+    assert summary(shown()) == ["No node to show."]
+    (line, _) = summary(shown(fleet_node("cpu-1", None, status="")))
+    assert line.startswith("No sign of tunegate on any of 1 node: is its DaemonSet installed")
+
+
 def test_a_fine_fleet_needs_no_words() -> None:
     """Only the table."""
     assert explanation(shown(fleet_node("gpu-1"))) == []
