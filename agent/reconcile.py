@@ -15,8 +15,16 @@ from agent.config import AgentConfig
 from agent.drift import Signature, drifts_in, holder_hint, signature
 from agent.facts import NodeFacts
 from agent.mode import Mode, mode_of
-from agent.policy import GatePolicy, contested_finding, retry_seconds, settled, with_findings
-from agent.ports import AgentError
+from agent.policy import (
+    MAX_RETRY_SECONDS,
+    GatePolicy,
+    contested_finding,
+    retry_seconds,
+    settled,
+    with_findings,
+)
+from agent.ports import AgentError, HostError
+from agent.report import broken_off
 from agent.scene import Scene
 from agent.standby import WAITING_FOR_NODE, Standby
 from agent.state import Change, Finding, Outcome, Reason, Report, Severity
@@ -25,6 +33,9 @@ from agent.targets import current_value
 from agent.tune import Tuner
 from common.record import dataclass, field
 from common.telemetry import Log
+
+BREAKS = (HostError, OSError, MemoryError)
+"""What may break off a look at the host that is well a second later: no memory, no descriptor."""
 
 SPACING_SECONDS = 0.02
 """The least time between two looks at the host, so that a storm of news costs little."""
@@ -117,10 +128,7 @@ class Reconciler:
 
     def first_pass(self) -> None:
         """Tune the node for the first time, as far as it may be."""
-        try:
-            self._pass()
-        except HeldBackError:
-            self._hold()
+        self._look(self._pass)
         self._due.poll = time.monotonic() + self.config.watch_poll_seconds
 
     def run(self) -> None:
@@ -138,13 +146,17 @@ class Reconciler:
 
     def turn(self) -> None:
         """Look once: put drift right and prove what changed, as far as the Node allows."""
+        self._look(self._turn)
+
+    def _look(self, look: Callable[[], None]) -> None:
+        """Look at the host; hold back where the Node says so, and outlive what breaks it off."""
         try:
-            if _may_write(self.facts()):
-                self._turn()
-                return
-        except HeldBackError:
-            pass
-        self._hold()
+            try:
+                look()
+            except HeldBackError:
+                self._hold()
+        except BREAKS as error:
+            self._break_off(error)
 
     def _wait(self) -> set[News]:
         """Sleep until there is news or something is due; return all the news there is."""
@@ -161,6 +173,7 @@ class Reconciler:
             return heard
 
     def _turn(self) -> None:
+        self._before_write()
         began = time.monotonic()
         if self.standby.leave():
             self.tuner.scene = None  # what differs from before is no drift, nobody held it
@@ -234,6 +247,20 @@ class Reconciler:
                 ("link/", "sys")
             ):
                 self.log.warning("Could not apply", target=finding.target, err=finding.message)
+        self._conclude(report, began)
+
+    def _break_off(self, error: Exception) -> None:
+        """Say why a look at the host came to no end, and look again soon."""
+        report = broken_off(error)
+        if _may_write(self.facts()):
+            self._conclude(report, time.monotonic())
+            self._due.poll = max(self._due.poll, self._due.prove)
+        else:
+            self._due.poll = self._due.prove = time.monotonic() + MAX_RETRY_SECONDS
+            self._tell(report)
+
+    def _conclude(self, report: Report, began: float) -> None:
+        """Publish a report, unless it only says "not yet known", and set when to look again."""
         report = self._settle(report)
         if self.tuner.scene:
             self._signature = signature(self.tuner.scene)

@@ -6,7 +6,17 @@ from agent.connections import Seen
 from agent.plan import floor_bytes
 from agent.readahead import ReadAheadChange
 from agent.scene import Scene
-from agent.state import Change, Finding, LinkMtuChange, Plan, Proof, Reason, Report, Severity
+from agent.state import (
+    Change,
+    Finding,
+    LinkMtuChange,
+    Outcome,
+    Plan,
+    Proof,
+    Reason,
+    Report,
+    Severity,
+)
 from agent.verdict import (
     Ceiling,
     ceiling_finding,
@@ -61,6 +71,17 @@ def build(
         early_connections=seen.early,
         healed_connections=seen.healed,
     )
+
+
+def broken_off(error: Exception) -> Report:
+    """Return what a look at the host that came to no end means: not known yet, tried again."""
+    why = str(error) or "out of memory"
+    message = (
+        f"the look at the host broke off and is tried again: {why}; if it goes on, see the agent's "
+        "limits on memory, processes and open files"
+    )
+    finding = Finding("host", Severity.PENDING, Reason.HOST_UNREADABLE, "", message)
+    return Report(Outcome.PENDING, (finding,), Plan(()), (), {})
 
 
 def _unread(problem: str) -> Finding:

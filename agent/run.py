@@ -27,6 +27,7 @@ from agent.standby import Standby
 from agent.state import Report
 from agent.status import Status, seconds_since_exec
 from agent.switch import Switch
+from agent.thread_deaths import ThreadDeaths
 from agent.tune import Tuner
 from agent.wiring import api_address, boot_id, build_tools, mountinfo_path, state_folder
 from common.telemetry import Log
@@ -44,7 +45,7 @@ class Stopped(Exception):  # noqa: N818 - not an error: a person or the kubelet 
 
 def run(config: AgentConfig, environment: Mapping[str, str]) -> int:
     """
-    Run until told to stop; return the exit code.
+    Run until told to stop; return the exit code, 1 when one of its threads died.
 
     Raises:
         ClusterError: The credentials are missing (all that is missing in one message).
@@ -55,6 +56,7 @@ def run(config: AgentConfig, environment: Mapping[str, str]) -> int:
     log = Log(config.log_format)
     status = Status()
     signals = _Signals()
+    deaths = ThreadDeaths(log, signals.stop)
     lock = HostLock(state_folder(environment))
     try:
         _take(lock, status, log, signals)
@@ -63,7 +65,7 @@ def run(config: AgentConfig, environment: Mapping[str, str]) -> int:
         return 0
     finally:
         lock.close()
-    return 0
+    return 1 if deaths.names else 0
 
 
 class _Signals:
@@ -81,10 +83,17 @@ class _Signals:
         if self.is_stopping:
             wake(News.STOP)
 
-    def _heard(self, number: int, _frame: FrameType | None) -> None:
-        self.is_stopping = self.is_stopping or number != signal.SIGHUP
+    def stop(self) -> None:
+        """End the loop, as soon as there is one."""
+        self.is_stopping = True
         if self._wake:
-            self._wake(News.RETRY_FULL if number == signal.SIGHUP else News.STOP)
+            self._wake(News.STOP)
+
+    def _heard(self, number: int, _frame: FrameType | None) -> None:
+        if number != signal.SIGHUP:
+            self.stop()
+        elif self._wake:
+            self._wake(News.RETRY_FULL)
 
 
 def _take(lock: HostLock, status: Status, log: Log, signals: _Signals) -> None:

@@ -28,3 +28,20 @@ def test_a_failing_call_fails_the_whole() -> None:
     """An error is never lost among the answers."""
     with pytest.raises(ZeroDivisionError):
         side_by_side(lambda number: 1 // number, [1, 0, 2])
+
+
+@pytest.mark.parametrize("had", [0, 1])
+def test_where_no_thread_can_be_had_the_caller_asks(
+    monkeypatch: pytest.MonkeyPatch, had: int
+) -> None:
+    """As under a limit on processes: every answer is there, each question was asked."""
+    start, left = threading.Thread.start, [had]
+
+    def refused(thread: threading.Thread) -> None:
+        if not left[0]:
+            raise RuntimeError("can't start new thread")
+        left[0] -= 1
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    assert side_by_side(str, [1, 2, 3]) == ["1", "2", "3"]

@@ -2,18 +2,23 @@
 
 import io
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from errno import EBUSY
+from errno import EBUSY, EMFILE, ENOBUFS
+
+import pytest
 
 from agent.facts import NodeFacts
 from agent.mode import Mode
+from agent.ports import HostError
 from agent.reconcile import News, Reconciler
 from agent.server import _healthz
 from agent.standby import Standby
-from agent.state import Outcome, Report
+from agent.state import HostState, Outcome, Report
 from agent.status import Status
 from common.names import LABEL_MODE
 from common.telemetry import Log
+from tests.fakes import FakeHost
 from tests.unit.agent.nodes import Node
 
 
@@ -153,3 +158,66 @@ def test_a_switch_thrown_in_the_middle_of_a_pass_stops_its_first_write(node: Nod
     turning.loop.first_pass()
     assert node.host.attempts == []
     assert [mode for mode, _ in turning.held] == [Mode.OBSERVE]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(EMFILE, "Too many open files"), "Too many open files"),
+        (HostError("links", ENOBUFS, "No buffer space available"), "links: No buffer space"),
+        (MemoryError(), "out of memory"),
+    ],
+)
+def test_a_look_that_breaks_off_is_pending_and_tried_again(
+    node: Node, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    """The first one, with the gate shut: told, and the next one goes through."""
+    turning = Turning(node)
+    with monkeypatch.context() as broken:
+        broken.setattr(FakeHost, "observe", _raising(error))
+        turning.loop.first_pass()
+    (report,) = turning.published
+    assert (report.outcome, report.reason) == ("pending", "HostUnreadable")
+    assert said in report.findings[0].message
+    assert 0 < turning.loop._due.prove - time.monotonic() <= 1  # noqa: SLF001 - soon
+    turning.loop.first_pass()
+    assert turning.published[-1].outcome is Outcome.TUNED
+
+
+def test_a_look_that_breaks_off_with_the_gate_open_changes_nothing_on_the_node(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was proven stands; the log says why there is no news."""
+    turning = Turning(node)
+    turning.loop.first_pass()
+    turning.status.is_gate_open = True
+    with monkeypatch.context() as broken:
+        broken.setattr(FakeHost, "observe", _raising(MemoryError()))
+        turning.loop.turn()
+    assert [report.outcome for report in turning.published] == [Outcome.TUNED]
+    assert "HostUnreadable" in turning.logged.getvalue()
+    node.host.set_mtu("eth1", 1500)
+    turning.loop.turn()
+    assert turning.announced[0].startswith("link/eth1/mtu was 1500, put back to 9000")
+
+
+def test_a_look_that_breaks_off_while_observing_is_only_logged(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The switch's own report stands on the Node."""
+    turning = Turning(node)
+    turning.facts = NodeFacts({LABEL_MODE: "observe"})
+    with monkeypatch.context() as broken:
+        broken.setattr(FakeHost, "observe", _raising(MemoryError()))
+        turning.loop.first_pass()
+    assert not turning.published
+    assert "HostUnreadable" in turning.logged.getvalue()
+    turning.loop.turn()
+    assert [mode for mode, _ in turning.held] == [Mode.OBSERVE]
+
+
+def _raising(error: Exception) -> Callable[..., HostState]:
+    def observe(*_: object) -> HostState:
+        raise error
+
+    return observe
