@@ -23,6 +23,9 @@ TICK_SECONDS = 1.0
 GATHER_SECONDS = 0.1
 """News of this long is shown in one go: a thousand Nodes can change at once."""
 
+_LEAST = {"NAME": 12, "OUTCOME": 9, "MTU": 4, "GATE": 11}
+"""Columns of a pipe, which later rows have to fit: widths are set by the first ones."""
+
 
 class View:
     """What is known of the nodes now; fed with news."""
@@ -76,7 +79,7 @@ class Screen:
     def show(self, shown: Fleet, trouble: str) -> None:
         """Draw as much as the terminal's lines hold, the table first."""
         width, height = self.size()
-        lines = self._lines(shown, trouble, width, height - 1)
+        lines = self._lines(shown, trouble, width, height - 1)[: max(1, height - 1)]
         text = "".join(f"{line}\x1b[K\n" for line in lines)
         self.write(f"\x1b[?7l\x1b[H{text}\x1b[J\x1b[?7h")  # long lines end at the edge: no wrap
 
@@ -89,7 +92,7 @@ class Screen:
         if trouble:
             head.append(paint(clean(trouble)[:width], "bad", is_coloured=self.is_coloured))
         rows = table(shown, is_wide=self.is_wide, width=width, is_coloured=self.is_coloured)
-        room = height - len(head)
+        room = max(2, height - len(head))
         if len(rows) > room:
             hidden = len(rows) - room + 1
             return [*head, *rows[: room - 1], f"... {hidden} more rows than the terminal has lines"]
@@ -122,7 +125,11 @@ class Lines:
             self._trouble = trouble
             self._complain(clean(trouble) or "the API server answers again")
         if not self._widths:
-            self._widths = widths_of(self._columns, shown.rows, shown.now_seconds, None)
+            found = widths_of(self._columns, shown.rows, shown.now_seconds, None)
+            self._widths = tuple(
+                max(width, _LEAST.get(column.title, 0))
+                for column, width in zip(self._columns, found, strict=True)
+            )
             if not self._is_json:
                 self._write(f"{head_of(self._columns, self._widths)}\n")
         current = {row.node.name: (row, _essence(row)) for row in shown.rows}

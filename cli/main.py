@@ -34,9 +34,10 @@ exit codes: 0 done; 1 the cluster refused, or --check found something;
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     program = program_name(sys.argv[0])
-    options = _parser(program).parse_args(arguments)
+    parser = _parser(program)
+    options = parser.parse_args(arguments)
     if options.watch and options.check:
-        return _refuse(program, "--check looks once, --watch for ever: give one of them", BAD_INPUT)
+        parser.error("--check looks once, --watch for ever: give one of them")
     try:
         return nodes.run(options)
     except CliError as error:
@@ -44,10 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         text = f"needs the Python package {error.name}: pip install 'tunegate[cli]'"
         return _refuse(program, text, BAD_INPUT)
-    except BrokenPipeError:
+    except OSError as error:
         with suppress(OSError):
             sys.stdout.close()  # or the interpreter would try once more at its end
-        return FAILED
+        if isinstance(error, BrokenPipeError):
+            return FAILED  # whoever read the output has gone
+        return _refuse(program, f"cannot print: {error.strerror}", FAILED)
     except KeyboardInterrupt:
         return 0 if options.watch else FAILED
 

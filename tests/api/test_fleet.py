@@ -68,6 +68,17 @@ def test_a_selector_that_is_none_is_bad_input(laptop: Laptop) -> None:
     assert "unable to parse requirement" in done.stderr
 
 
+def test_output_that_cannot_be_written_is_told(laptop: Laptop) -> None:
+    """A full disk is said; a reader that has gone is not, as for every command in a pipe."""
+    full = laptop.run("sh", "-c", "tunegate nodes >/dev/full")
+    assert (full.returncode, full.stderr) == (
+        1,
+        "tunegate: cannot print: No space left on device\n",
+    )
+    gone = laptop.run("bash", "-c", "set -o pipefail; tunegate nodes | true")
+    assert gone.stderr == ""
+
+
 def test_kubectl_finds_the_plugin(laptop: Laptop) -> None:
     """By its name on the PATH; kubectl hands options and exit code through."""
     done = laptop.run("kubectl", "tunegate", "nodes", "gpu-1", "gpu-2")

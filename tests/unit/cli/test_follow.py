@@ -182,6 +182,17 @@ def test_json_is_one_object_a_line_and_says_what_is_gone() -> None:
     assert (json.loads(line)["name"], json.loads(line)["gone"]) == ("gpu-1", True)
 
 
+def test_columns_stay_straight_in_a_pipe_that_begins_empty() -> None:
+    """The widest words are known from the start."""
+    pipe, view = Pipe(), view_of()
+    (head,) = pipe.after(view.fleet(Choice()))
+    for raw in small_fleet():
+        view.take(Event("ADDED", raw, "2"))
+    for line in pipe.after(view.fleet(Choice())):
+        assert line[: head.index("STALE")].endswith("  ")
+        assert line[head.index("GATE") :].startswith(("open", "closed"))
+
+
 def test_an_outage_is_told_once_beside_the_rows() -> None:
     """And its end."""
     pipe, shown = Pipe(), view_of().fleet(Choice())
@@ -206,7 +217,7 @@ def screen(shown: Fleet, lines: int, trouble: str = "") -> list[str]:
 def test_a_screen_is_never_longer_than_the_terminal() -> None:
     """The table comes before the words; what does not fit is counted."""
     shown = view_of(*small_fleet()).fleet(Choice())
-    for lines in (5, 8, 12, 15, 24, 60):
+    for lines in (2, 5, 8, 12, 15, 24, 60):
         drawn = screen(shown, lines, "refused")
         assert len(drawn) <= lines - 1
         assert max(map(len, drawn)) <= 80
