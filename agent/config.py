@@ -21,6 +21,8 @@ from agent.readers import (
     choice,
     endpoints,
     integer,
+    nfs_exports,
+    nfs_want,
     number,
     patterns,
     read_ahead_kib,
@@ -95,6 +97,8 @@ SETTINGS: tuple[Setting, ...] = (
         "heal",
         "NFS connections opened at a smaller MTU: end them before the gate opens, or report",
     ),
+    Setting("nfs.want", nfs_want, {}, "mount options over the built-in wishes; null: any will do"),
+    Setting("nfs.exports", nfs_exports, (), "wishes for {match: server:/export*, want}, last wins"),
     Setting("sysctls", sysctl_rows, DEFAULT_ROWS, "rows over the built-in ones; null drops one"),
     Setting(
         "readAhead.kib",
@@ -165,6 +169,8 @@ class AgentConfig:
     storage_endpoints_file: str
     storage_mounts: bool
     connections_early: str
+    nfs_want: Mapping[str, object]
+    nfs_exports: tuple[Mapping[str, object], ...]
     sysctls: tuple[SysctlRow, ...]
     read_ahead_kib: int | str
     read_ahead_megabits: int

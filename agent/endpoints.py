@@ -1,8 +1,8 @@
 """Which storage servers there are: from the configuration, a file that may change, the mounts."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
-from agent.nfs import NfsMount
+from agent.nfs import NfsMount, is_elsewhere
 from agent.ports import Resolution, Resolver
 from agent.readers import endpoint
 from agent.state import Address, Endpoint, Finding, Reason, Severity
@@ -55,12 +55,19 @@ def read_file(path: str) -> Listed:
         return Listed((), (str(error),))
 
 
-def from_mounts(mounts: Iterable[NfsMount]) -> tuple[Endpoint, ...]:
-    """Return the servers of the NFS mounts whose address the kernel shows."""
+def from_mounts(
+    mounts: Iterable[NfsMount], addresses: Container[Address] = ()
+) -> tuple[Endpoint, ...]:
+    """
+    Return the servers of the NFS mounts whose address the kernel shows.
+
+    Left out is what a pod's namespace mounted: from the node's it may not even be reachable.
+    ``addresses`` are the node's own.
+    """
     return tuple(
         Endpoint(mount.server, mount.server, mount.port, f"mount {mount.mount_point}")
         for mount in mounts
-        if mount.server
+        if mount.server and not is_elsewhere(mount, addresses)
     )
 
 

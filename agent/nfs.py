@@ -6,7 +6,7 @@ cache times are absent when they are the defaults. Source: nfs(5); recorded file
 are in ``tests/data/nfs``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING
 
 from common.record import dataclass, field
@@ -86,6 +86,16 @@ class NfsMount:
     def are_mounts_read_only(self) -> bool:
         """Return whether every point is read-only by its own flag."""
         return all(point.is_read_only for point in self.points)
+
+
+def is_elsewhere(mount: NfsMount, addresses: Container[str]) -> bool:
+    """
+    Return whether a mount's own address is none of the node's: it was made in another namespace.
+
+    Version 4 tells it (clientaddr=, what the server may call back); version 3 does not.
+    """
+    own = mount.options.get("clientaddr", "").strip("[]")
+    return own not in ("", "0.0.0.0", "::") and own not in addresses  # noqa: S104 - what the kernel prints for "any"
 
 
 def nfs_mount(

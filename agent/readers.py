@@ -215,6 +215,22 @@ def is_qualified_name(item: str) -> bool:
     return is_name and (not slash or all(_is_label(label) for label in prefix.split(".")))
 
 
+def nfs_want(raw: object) -> dict[str, object]:
+    """Read wanted mount options; they stay plain data until there is a mount to hold against."""
+    from agent.nfs_want import parse_want  # noqa: PLC0415 - only where it is set
+
+    parse_want(raw)
+    return dict(raw)  # type: ignore[call-overload, no-any-return]  # parse_want took it
+
+
+def nfs_exports(raw: object) -> tuple[dict[str, object], ...]:
+    """Read what is wanted of single servers and exports, as plain data."""
+    from agent.nfs_want import parse_exports  # noqa: PLC0415 - only where it is set
+
+    parse_exports(raw)
+    return tuple(raw)  # type: ignore[arg-type]  # parse_exports took it
+
+
 def sysctl_rows(raw: object) -> tuple[SysctlRow, ...]:
     """
     Read sysctl rows over the built-in ones.

@@ -8,6 +8,7 @@ The only place where time, events and retries meet. Every decision is a function
 import time
 from collections.abc import Callable
 from enum import Enum, auto
+from math import inf
 from queue import Empty, SimpleQueue
 
 from agent.breaker import Breaker
@@ -15,6 +16,7 @@ from agent.config import AgentConfig
 from agent.drift import Signature, drifts_in, holder_hint, signature
 from agent.facts import NodeFacts
 from agent.mode import Mode, mode_of
+from agent.nfs import NfsMount
 from agent.policy import (
     MAX_RETRY_SECONDS,
     GatePolicy,
@@ -31,6 +33,7 @@ from agent.state import Change, Finding, Outcome, Reason, Report, Severity
 from agent.status import Status
 from agent.targets import current_value
 from agent.tune import Tuner
+from agent.verdict_log import VerdictLog
 from common.record import dataclass, field
 from common.telemetry import Log
 
@@ -43,6 +46,10 @@ SPACING_SECONDS = 0.02
 
 UNPROVEN_SECONDS = 60.0
 """How long a server that never answered is left before it is asked again, with the gate open."""
+
+
+JUDGE_SECONDS = 1.0
+"""The least time between two judgements of the mounts: a pod brings several, a storm hundreds."""
 
 
 class News(Enum):
@@ -68,6 +75,7 @@ class Due:
 
     poll: float = 0.0
     prove: float = 0.0
+    judge: float = inf  # mounts came or went since they were judged
 
 
 @dataclass(slots=True)
@@ -104,8 +112,10 @@ class Reconciler:
     _retries: int = 0
     _is_retry_asked: bool = False
     _signature: Signature = ()
+    _judged: tuple[NfsMount, ...] = ()
+    _judged_seconds: float = -inf
     _started: float = field(default_factory=time.monotonic)
-    _told: tuple[Outcome, tuple[Finding, ...]] | None = None
+    _verdicts: VerdictLog = field(init=False)
     _last_repairs: dict[str, Change] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -115,6 +125,7 @@ class Reconciler:
             config.watch_repairs, config.watch_window_seconds, config.watch_backoff_seconds
         )
         self._policy = GatePolicy.of(config)
+        self._verdicts = VerdictLog(self.log)
 
     def wake(self, news: News) -> None:
         """Wake the loop; safe from any thread and from a signal's function."""
@@ -161,7 +172,12 @@ class Reconciler:
     def _wait(self) -> set[News]:
         """Sleep until there is news or something is due; return all the news there is."""
         now = time.monotonic()
-        wakes = [self._due.poll, self._due.prove, self._breaker.next_seconds(now) or self._due.poll]
+        wakes = [
+            self._due.poll,
+            self._due.prove,
+            self._due.judge,
+            self._breaker.next_seconds(now) or self._due.poll,
+        ]
         asleep_seconds = max(0.0, min(wakes) - now)
         self.status.alive_seconds = now + asleep_seconds
         heard: set[News] = set()
@@ -200,6 +216,10 @@ class Reconciler:
         has_changed = bool(done.applied or done.failures) or paused != self.status.contested
         has_changed = has_changed or signature(done.scene) != self._signature
         self.status.contested = paused
+        if done.scene.state.mounts != self._judged:
+            self._due.judge = self._judged_seconds + JUDGE_SECONDS
+        if not has_changed and self._due.judge <= now:
+            self._judge(done.scene)
         return has_changed
 
     def _applied(self, change: Change) -> None:
@@ -257,15 +277,16 @@ class Reconciler:
             self._due.poll = max(self._due.poll, self._due.prove)
         else:
             self._due.poll = self._due.prove = time.monotonic() + MAX_RETRY_SECONDS
-            self._tell(report)
+            self._verdicts.tell(report)
 
     def _conclude(self, report: Report, began: float) -> None:
         """Publish a report, unless it only says "not yet known", and set when to look again."""
         report = self._settle(report)
         if self.tuner.scene:
             self._signature = signature(self.tuner.scene)
+            self._note_judged(self.tuner.scene)
         self._schedule(report)
-        self._tell(report)
+        self._verdicts.tell(report)
         self.status.passed(report, time.monotonic() - began)
         if report.outcome is not Outcome.PENDING or not self.status.is_gate_open:
             self.publish(report)
@@ -276,6 +297,21 @@ class Reconciler:
             if finding.reason is Reason.CONNECTIONS_HEALED:
                 self.log.info("Ended early connections", target=finding.target)
                 self.announce(finding.reason.value, finding.message)
+
+    def _judge(self, scene: Scene) -> None:
+        """Say at once what there is to say of mounts that came or went; the paths are as before."""
+        self._note_judged(scene)
+        if self.status.report is None:
+            return
+        report = self.tuner.mounts.judged(scene.state, self.status.report)
+        self._verdicts.tell(report)
+        self.status.judged(report)
+        if report.outcome is not Outcome.PENDING or not self.status.is_gate_open:
+            self.publish(report)
+
+    def _note_judged(self, scene: Scene) -> None:
+        self._judged, self._judged_seconds = scene.state.mounts, time.monotonic()
+        self._due.judge = inf
 
     def _before_write(self) -> None:
         """Let a pass write only where the Node says that it may."""
@@ -317,30 +353,6 @@ class Reconciler:
         deadline = self._started + self._policy.deadline_seconds
         if now < deadline < self._due.prove:
             self._due.prove = deadline
-
-    def _tell(self, report: Report) -> None:
-        """Log a verdict once, when it is new."""
-        said = (report.outcome, tuple(f for f in report.findings if f.message))
-        if said == self._told:
-            return
-        self._told = said
-        links = ",".join(f"{name}={mtu}" for name, mtu in sorted(report.link_mtus.items()))
-        self.log.info(
-            "Judged the node",
-            outcome=report.outcome.value,
-            reason=report.reason.value,
-            links=links,
-        )
-        for finding in report.findings:
-            tell = self.log.info if finding.severity is Severity.NOTE else self.log.warning
-            tell(
-                "Found",
-                check=finding.check,
-                severity=finding.severity.value,
-                reason=finding.reason.value,
-                target=finding.target,
-                detail=finding.message,
-            )
 
     def _contested(self, now: float) -> tuple[Finding, ...]:
         scene = self.tuner.scene

@@ -184,9 +184,8 @@ def _watch_and_turn(
     try:
         links = LinkWatch(lambda: loop.wake(News.HOST))
         closers.append(links.close)
-        if config.storage_mounts or config.read_ahead_kib:
-            mounts = FileWatch(mountinfo_path(environment), loop.mounts_changed)
-            closers.append(mounts.close)
+        mounts = FileWatch(mountinfo_path(environment), loop.mounts_changed)
+        closers.append(mounts.close)
         if config.server_port:
             try:
                 server = StatusServer(status, config.server_address, config.server_port)

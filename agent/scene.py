@@ -96,7 +96,7 @@ class Survey:
         known += [self._tools.api_server[0]] if self._tools.api_server else []
         asked = {*known, *self._mounted}
         state = self._tools.host.observe([*known, *self._mounted])
-        mounted = from_mounts(state.mounts)
+        mounted = from_mounts(state.mounts, state.addresses)
         self._mounted = tuple(dict.fromkeys(item.address for item in mounted))
         if not asked.issuperset(self._mounted):
             state = self._tools.host.observe([*known, *self._mounted])

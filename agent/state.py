@@ -108,6 +108,11 @@ class HostState:
     link_megabits: Mapping[LinkName, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()  # what could not be read, one sentence each
 
+    @property
+    def addresses(self) -> frozenset[Address]:
+        """Return every address of the node's links."""
+        return frozenset(address for link in self.links for address in link.addresses)
+
     def link(self, index: int) -> Link | None:
         """Return the link of this index, or None."""
         return next((link for link in self.links if link.index == index), None)
@@ -229,11 +234,23 @@ class Reason(StrEnum):
     SETTINGS_INVALID = "SettingsInvalid"
     SETTINGS_NEED_RESTART = "SettingsNeedRestart"
     NODE_LABELS_UNKNOWN = "NodeLabelsUnknown"
+    NCONNECT_BELOW_WANTED = "NconnectBelowWanted"
+    NCONNECT_SHARED = "NconnectShared"
+    NFS_VERSION_UNWANTED = "NfsVersionUnwanted"
+    NFS_PROTOCOL_UNWANTED = "NfsProtocolUnwanted"
+    TRANSFER_SIZE_BELOW_WANTED = "TransferSizeBelowWanted"
+    SOFT_MOUNT = "SoftMount"
+    NOT_READ_ONLY = "NotReadOnly"
+    ATTRIBUTE_CACHE_SHORT = "AttributeCacheShort"
+    NO_ATTRIBUTE_CACHE = "NoAttributeCache"
+    SECURITY_UNWANTED = "SecurityUnwanted"
+    NFS_OPTION_UNWANTED = "NfsOptionUnwanted"
+    NOT_CHECKABLE_HERE = "NotCheckableHere"
 
 
 CHECKS = (
-    *("apply", "baseline", "connections", "drift", "endpoints", "host"),
-    *("journal", "links", "memory", "path", "readahead", "settings", "sysctls"),
+    *("apply", "baseline", "connections", "drift", "endpoints", "host", "journal", "links"),
+    *("memory", "nconnect", "nfs", "path", "readahead", "settings", "sysctls"),
 )
 """Every name that a finding's ``check`` may have; each is a metric's label value."""
 

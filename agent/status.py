@@ -67,6 +67,11 @@ class Status:
         with self._lock:
             self.repairs[kind_of(change)] += 1
 
+    def judged(self, report: Report) -> None:
+        """Take in a report whose mounts were judged again, between two passes."""
+        with self._lock:
+            self.report = report
+
     def passed(self, report: Report, duration_seconds: float) -> None:
         """Take in the report of a finished pass."""
         with self._lock:

@@ -12,6 +12,7 @@ from agent import baseline
 from agent.config import AgentConfig
 from agent.connections import Seen
 from agent.journal import JournalError
+from agent.mount_judge import MountJudge
 from agent.plan import floor_bytes
 from agent.ports import Contact
 from agent.proving import Paths
@@ -73,12 +74,15 @@ class Tuner:
         self._early_policy = config.connections_early
         self._healer: Healer | None = None
         self._writer = Writer(tools.host, self._survey, advisory)
+        self.mounts = MountJudge(config, tools.storage, tools.prober)
         self.scene: Scene | None = None
 
     def plan(self) -> tuple[Scene, Plan]:
         """Return what would change now; writes nothing and sends no packet but DNS."""
         scene = self._survey.look()
-        return scene, scene.plan
+        plan = scene.plan
+        findings = (*plan.findings, *self.mounts.findings(scene.state))
+        return scene, replace(plan, findings=findings)
 
     def verify(self) -> Report:
         """Hold the host against what is desired and prove the paths as they are."""
@@ -270,7 +274,8 @@ class Tuner:
         journal = self._survey.open_journal(scene.state)
         notes = journal_findings(journal.path, self._survey.damage)
         ceilings = self._survey.ceilings.values()
-        return build(scene, ceilings, (*failures, *notes), seen, applied)
+        report = build(scene, ceilings, (*failures, *notes), seen, applied)
+        return self.mounts.judged(scene.state, report)
 
 
 def _is_on(scene: Scene, proof: Proof, name: LinkName) -> bool:

@@ -263,10 +263,17 @@ def no_permission(target: str) -> HostError:
     return HostError(target, EPERM, "Operation not permitted")
 
 
+AS_WANTED = (
+    "ro,vers=4.2,rsize=1048576,wsize=1048576,acregmin=30,acregmax=30,acdirmax=30,hard,proto=tcp,"
+    "nconnect=8,sec=sys"
+)
+"""The options of a mount that nothing is to be said of."""
+
+
 def mounted(
     path: str = "/mnt/models",
     source: str = "10.1.0.10:/models",
-    options: str = "vers=4.2,rsize=1048576,wsize=1048576,hard,proto=tcp,nconnect=8,sec=sys",
+    options: str = AS_WANTED,
     device: str = "0:50",
 ) -> NfsMount:
     """Return a mount as mountinfo would show it; the source's host is its addr= when one is one."""
