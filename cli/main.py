@@ -5,6 +5,7 @@
 """
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,9 @@ exit codes: 0 done; 1 the cluster refused, or --check found something;
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal may not know every character
     program = program_name(sys.argv[0])
     parser = _parser(program)
     options = parser.parse_args(arguments)

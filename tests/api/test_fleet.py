@@ -79,6 +79,17 @@ def test_output_that_cannot_be_written_is_told(laptop: Laptop) -> None:
     assert gone.stderr == ""
 
 
+def test_a_terminal_without_unicode_gets_what_it_can_show(laptop: Laptop) -> None:
+    """A message holds whatever its agent wrote."""
+    message = "\N{EN DASH} \N{GREEK SMALL LETTER MU}s"
+    node = fleet_node("dash", "failed", status="False", reason="BlackHole", message=message)
+    laptop.control_plane.admin.create(node)
+    done = laptop.run("tunegate", "nodes", "dash", PYTHONIOENCODING="ascii")
+    laptop.control_plane.admin.delete("/api/v1/nodes/dash")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "? ?s" in done.stdout
+
+
 def test_kubectl_finds_the_plugin(laptop: Laptop) -> None:
     """By its name on the PATH; kubectl hands options and exit code through."""
     done = laptop.run("kubectl", "tunegate", "nodes", "gpu-1", "gpu-2")
