@@ -1,7 +1,7 @@
 """Fixtures for tests in a guest with a real NFS client: see tests/vm/guest.py for their use."""
 
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -10,19 +10,29 @@ from tests.vm.guest import Guest, lacking
 from tests.vm.image import recipe
 from tests.vm.storage import Storage
 
-_GUEST = pytest.StashKey[Guest]()
+_GUESTS = pytest.StashKey[list[Guest]]()
 
 
 @pytest.fixture(scope="session")
 def guest(request: pytest.FixtureRequest) -> Iterator[Guest]:
     """Give a booted guest, one for the whole session."""
+    with _booted(request, is_counted=False) as up:
+        yield up
+
+
+@contextmanager
+def _booted(request: pytest.FixtureRequest, *, is_counted: bool) -> Iterator[Guest]:
     reason = lacking()
     if reason:
         pytest.skip(reason)
-    with closing(LabDir.create()) as lab_dir, closing(Guest(lab_dir, recipe.chosen_kernel())) as up:
-        request.config.stash[_GUEST] = up
+    with (
+        closing(LabDir.create()) as lab_dir,
+        closing(Guest(lab_dir, recipe.chosen_kernel(), is_counted=is_counted)) as up,
+    ):
+        guests = request.config.stash.setdefault(_GUESTS, [])
+        guests.append(up)
         yield up
-        del request.config.stash[_GUEST]
+        guests.remove(up)
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +41,16 @@ def made_storage(guest: Guest) -> Storage:
     storage = Storage(guest)
     storage.make()
     return storage
+
+
+@pytest.fixture(scope="module")
+def counted_storage(request: pytest.FixtureRequest) -> Iterator[Storage]:
+    """Give a server and links in a guest of their own whose clock counts instructions."""
+    with _booted(request, is_counted=True) as up:
+        storage = Storage(up)
+        storage.make()
+        storage.reset()
+        yield storage
 
 
 @pytest.fixture
@@ -46,7 +66,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show the guest's console with a failure."""
     report = yield
-    up = item.config.stash.get(_GUEST, None)
-    if report.failed and up is not None:
-        report.sections.append(("guest console", up.console()))
+    if report.failed:
+        for up in item.config.stash.get(_GUESTS, []):
+            report.sections.append(("guest console", up.console()))
     return report

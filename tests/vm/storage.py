@@ -144,6 +144,15 @@ class Storage:
         finally:
             self.guest.run(["tc", "-n", "srv", "qdisc", "delete", "dev", LINK, "root"])
 
+    @contextlib.contextmanager
+    def black_hole(self, mtu: int) -> Iterator[None]:
+        """Lose larger packets both ways without a word, whatever the links' own MTU is."""
+        self.guest.run(["sh", _SCRIPT, "hole", str(mtu)])
+        try:
+            yield
+        finally:
+            self.guest.run(["sh", _SCRIPT, "unhole"])
+
     def stop(self) -> None:
         """End the server: its machine answers that nobody listens."""
         self.guest.run(["sh", _SCRIPT, "stop"])

@@ -90,3 +90,19 @@ def test_a_server_is_stopped_and_started(guest: Guest, storage: Storage) -> None
         storage.stop()
         storage.start()
         guest.run(["cmp", "/mnt/a/a", "/models/a"], timeout_seconds=60)
+
+
+def test_a_black_hole_loses_large_packets_and_no_small_ones(guest: Guest, storage: Storage) -> None:
+    """Without a word: a connection that announced more hangs in its first large segment."""
+    storage.make_file("/models/a", 1)
+    storage.set_mtu(9000)
+    with storage.mount("/mnt/a"):
+        with storage.black_hole(1500):
+            guest.run(["ping", "-c1", "-W2", "-Mdo", "-s1472", SERVER])
+            assert guest.run(
+                ["ping", "-c1", "-W1", "-Mdo", "-s1473", SERVER], check=False
+            ).returncode
+            with pytest.raises(GuestError, match="no answer within"):
+                guest.run(["cat", "/mnt/a/a"], timeout_seconds=2)
+        storage.destroy_connections()
+        guest.run(["cmp", "/mnt/a/a", "/models/a"])

@@ -1,5 +1,7 @@
 #!/bin/sh
-# The guest's storage network and NFS server: storage.sh make | reset | start | stop | clear
+# The guest's storage network and NFS server:
+#
+#   storage.sh make | reset | clear | start | stop | hole MTU | unhole
 #
 # The client is the guest's first network namespace with the link stor0; the kernel's server is in the
 # namespace srv. Both carry 10.77.0.0/24 and fd77::/64; the exports are in memory.
@@ -39,8 +41,26 @@ stop() {
   $in_server rpc.nfsd 0
 }
 
+# packets above this MTU are lost at both ends; each is sent by itself, not as part of a larger one
+hole() {
+  for of in "" "-n srv"; do
+    ip $of link set stor0 gso_max_segs 1
+    tc $of qdisc add dev stor0 clsact
+    tc $of filter add dev stor0 ingress matchall \
+      action police rate 100gbit burst 100mb mtu $(($1 + 14)) conform-exceed drop/ok
+  done
+}
+
+unhole() {
+  for of in "" "-n srv"; do
+    ip $of link set stor0 gso_max_segs 65535
+    tc $of qdisc delete dev stor0 clsact 2>/dev/null || true
+  done
+}
+
 # both ends as a fresh node has them; the server answers
 clear() {
+  unhole
   tc qdisc delete dev stor0 root 2>/dev/null || true
   tc -n srv qdisc delete dev stor0 root 2>/dev/null || true
   ip link set stor0 up mtu 1500
@@ -63,4 +83,4 @@ reset() {
   sysctl --quiet --load=/run/sysctls
 }
 
-"$1"
+"$@"

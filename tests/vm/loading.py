@@ -1,0 +1,64 @@
+"""How fast a mapped file comes over a delayed path, before and after the agent has been there."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.vm.storage import ENDPOINT, Storage
+
+FILE = "/models/weights"
+FOLDER = "/mnt/loading"
+FILE_MIB = 48
+MTU = 9000
+WANTED_RATIOS = {2: 3.0, 10: 8.0}
+"""Least gain by the round trip's milliseconds."""
+
+_READ_SECONDS = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """One pair of readings, bytes per second, at read-aheads in KiB."""
+
+    before: float
+    after: float
+    before_kib: int
+    after_kib: int
+
+    @property
+    def ratio(self) -> float:
+        """Return how many times as fast it became."""
+        return self.after / self.before
+
+
+def prepare(storage: Storage) -> None:
+    """Put the file on the server; both ends take large packets, so that only read-ahead differs."""
+    storage.set_mtu(MTU)
+    storage.make_file(FILE, FILE_MIB)
+
+
+def measure(storage: Storage, delay_milliseconds: float) -> Gain:
+    """Mount, read, let `tunegate-agent apply` find the mount, drop what was read, read again."""
+    storage.delay(delay_milliseconds)
+    with storage.mount(FOLDER):
+        before_kib, before = _kib(storage), _read(storage)
+        ended = storage.guest.agent("apply", variables=ENDPOINT)
+        if ended.returncode:
+            raise AssertionError(ended.stdout + ended.stderr)
+        return Gain(before, _read(storage), before_kib, _kib(storage))
+
+
+def median_ratio(gains: Sequence[Gain]) -> float:
+    """Return the middle one of the pairs' ratios."""
+    return statistics.median(gain.ratio for gain in gains)
+
+
+def _kib(storage: Storage) -> int:
+    return int(storage.guest.read(storage.read_ahead(FOLDER)))
+
+
+def _read(storage: Storage) -> float:
+    storage.drop_caches()
+    path = f"{FOLDER}/{FILE.rpartition('/')[2]}"
+    argv = ["python3", "-m", "tests.vm.inside.mmap_reader", path]
+    return float(storage.guest.run(argv, timeout_seconds=_READ_SECONDS).stdout)

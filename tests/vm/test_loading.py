@@ -1,0 +1,26 @@
+"""What read-ahead is worth to a model loader, by the agent itself."""
+
+import pytest
+
+from agent.readahead import DEFAULT_KIB
+from tests.vm import loading
+from tests.vm.storage import Storage
+
+pytestmark = pytest.mark.vm
+
+
+@pytest.fixture(scope="module")
+def prepared(counted_storage: Storage) -> Storage:
+    """Give a server with a file to load."""
+    loading.prepare(counted_storage)
+    return counted_storage
+
+
+@pytest.mark.parametrize(("milliseconds", "least"), loading.WANTED_RATIOS.items())
+def test_a_mapped_file_loads_several_times_as_fast(
+    prepared: Storage, milliseconds: int, least: float
+) -> None:
+    """The delay's share of the time goes when pages are asked for long before they are needed."""
+    gain = loading.measure(prepared, milliseconds)
+    assert (gain.before_kib, gain.after_kib) == (128, DEFAULT_KIB)
+    assert gain.ratio >= least
