@@ -79,7 +79,8 @@ when something is a problem.""",
         """\
 Needs the API server (in a pod: its ServiceAccount; else TUNEGATE_API_SERVER,
 TUNEGATE_TOKEN_FILE, TUNEGATE_CA_FILE) and the node's name (node.name or TUNEGATE_NODE_NAME).
-SIGTERM ends it and changes nothing on the host; SIGHUP tries the full size again.""",
+SIGTERM ends it and changes nothing on the host; SIGHUP reads the configuration again and tries
+the full size again.""",
     ),
 }
 
@@ -182,20 +183,30 @@ def _settings_text() -> str:
 
 
 def _config(options: argparse.Namespace, environment: Mapping[str, str]) -> AgentConfig:
-    config = load(options.config or environment.get("TUNEGATE_CONFIG") or None, environment)
-    errors: list[str] = []
-    extra: list[tuple[str, int]] = []
-    for text in options.endpoint:
-        try:
-            extra.append(endpoint(text))
-        except ValueError as error:
-            errors.append(f"--endpoint: {error}")
+    config = load(_path(options, environment), environment)
+    extra, errors = _endpoints(options)
     if options.command == "run" and not config.node_name:
         errors.append("node.name: is not set; set it, or TUNEGATE_NODE_NAME, to the node's name")
         errors += _missing_credentials(environment)
     if errors:
         raise ConfigError(tuple(errors))
     return with_endpoints(config, extra)
+
+
+def _path(options: argparse.Namespace, environment: Mapping[str, str]) -> str | None:
+    return options.config or environment.get("TUNEGATE_CONFIG") or None
+
+
+def _endpoints(options: argparse.Namespace) -> tuple[list[tuple[str, int]], list[str]]:
+    """Return the endpoints of the command line, and what is wrong with the others."""
+    extra: list[tuple[str, int]] = []
+    errors: list[str] = []
+    for text in options.endpoint:
+        try:
+            extra.append(endpoint(text))
+        except ValueError as error:
+            errors.append(f"--endpoint: {error}")
+    return extra, errors
 
 
 def _missing_credentials(environment: Mapping[str, str]) -> Sequence[str]:
@@ -216,12 +227,14 @@ def _refuse(what: str, errors: Sequence[str]) -> int:
     return BAD_INPUT
 
 
-def _run(config: AgentConfig, _: argparse.Namespace, environment: Mapping[str, str]) -> int:
+def _run(config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     from agent.cluster.errors import CredentialsError  # noqa: PLC0415 - only run talks to a cluster
     from agent.run import run  # noqa: PLC0415 - only run talks to a cluster
+    from agent.source import SettingsFile  # noqa: PLC0415 - only run reads its file again
 
+    file = SettingsFile(_path(options, environment), environment, _endpoints(options)[0])
     try:
-        return run(config, environment)
+        return run(config, environment, file.read)
     except CredentialsError as error:
         return _refuse("run needs the API server", str(error).split("; "))
 

@@ -1,10 +1,12 @@
 """What tells the loop that something drifted, who took it away, and what must be proven again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from agent.revert import value_held
 from agent.scene import Scene
 from agent.state import Change
+from agent.targets import current_value
+from common.record import dataclass
 
 Signature = tuple[object, ...]
 
@@ -33,15 +35,35 @@ def drifts_in(applied: Sequence[Change], before: Scene | None) -> tuple[Change, 
     return tuple(drifts)
 
 
-def holder_hint(target: str, scene: Scene, rivals: Callable[[], tuple[str, ...]]) -> str:
-    """Return who probably holds a link: what installed its routes, what looks after links here."""
-    link = next((one for one in scene.state.links if target == f"link/{one.name}/mtu"), None)
-    if link is None:
-        return ""
-    routes = (*scene.state.default_routes, *scene.state.routes.values())
-    protocols = {route.protocol for route in routes if route.link_index == link.index}
-    known = sorted(protocols.difference(("", "kernel", "boot")))
-    hints = [f"its routes come from {', '.join(known)}"] if known else []
-    present = rivals()
-    hints += [f"present here: {', '.join(present)}"] if present else []
-    return f" ({'; '.join(hints)})" if hints else ""
+@dataclass(frozen=True, slots=True)
+class Rivals:
+    """
+    Who takes targets away: what is known of them in one scene.
+
+    ``last_repairs`` are the last writes that put each target right; ``present`` names the programs
+    that look after links here.
+    """
+
+    scene: Scene
+    last_repairs: Mapping[str, Change]
+    present: Callable[[], tuple[str, ...]]
+
+    def value(self, target: str) -> str:
+        """Return what another program gives a contested target, also while ours still stands."""
+        value = current_value(target, self.scene.state) or "absent"
+        last = self.last_repairs.get(target)
+        return last.before if last and value == last.after else value
+
+    def hint(self, target: str) -> str:
+        """Return who probably holds a link: what installed its routes, who looks after links."""
+        state = self.scene.state
+        link = next((one for one in state.links if target == f"link/{one.name}/mtu"), None)
+        if link is None:
+            return ""
+        routes = (*state.default_routes, *state.routes.values())
+        protocols = {route.protocol for route in routes if route.link_index == link.index}
+        known = sorted(protocols.difference(("", "kernel", "boot")))
+        hints = [f"its routes come from {', '.join(known)}"] if known else []
+        present = self.present()
+        hints += [f"present here: {', '.join(present)}"] if present else []
+        return f" ({'; '.join(hints)})" if hints else ""

@@ -18,6 +18,11 @@ class Known:
     endpoints: tuple[Endpoint, ...]
     findings: tuple[Finding, ...]
 
+    @property
+    def is_incomplete(self) -> bool:
+        """Return whether a server may be missing because its name does not resolve now."""
+        return any(item.reason is Reason.ENDPOINT_UNRESOLVED for item in self.findings)
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:

@@ -48,6 +48,16 @@ class StatusCollector(Collector):
         if status.gate_opened_seconds is not None:
             text = "Seconds from the start of the process to the first open gate."
             yield _gauge("gate_opened_seconds", text, status.gate_opened_seconds)
+        name, settings_hash = status.profile
+        info = GaugeMetricFamily(
+            f"{AGENT_METRIC_PREFIX}_profile_info",
+            "Profile and hash of the settings in force; always 1.",
+            labels=("profile", "hash"),
+        )
+        info.add_metric((name, settings_hash), 1.0)
+        yield info
+        text = "Whether the configuration file as it is now is in use."
+        yield _gauge("settings_valid", text, float(status.is_settings_valid))
         text = "When the last pass over the node ended."
         yield _gauge("last_pass_timestamp_seconds", text, status.last_pass_timestamp_seconds)
         text = "How long the last pass over the node took."

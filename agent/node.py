@@ -92,6 +92,7 @@ class Wanted:
     open_gate: bool
     taint_keys: tuple[str, ...] = names.GATE_TAINTS
     beat_seconds: int = 0
+    profile: str = ""  # the profile's name, "" for the file's top level
 
 
 def is_gate(taint: Taint, keys: tuple[str, ...]) -> bool:

@@ -115,6 +115,7 @@ def state_annotation(view: NodeView, wanted: Wanted, now_seconds: float) -> str:
     state: dict[str, object] = {
         "boot": wanted.boot_id,
         "profile": wanted.profile_hash,
+        **({"profileName": wanted.profile} if wanted.profile else {}),
         "links": {link: wanted.link_mtus[link] for link in sorted(wanted.link_mtus)},
         "outcome": str(wanted.outcome or ""),
         "beat": wanted.beat_seconds,

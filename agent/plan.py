@@ -151,7 +151,8 @@ def _wanted_mtus(choice: Choice, desired: Desired, state: HostState) -> dict[Lin
         for layer in layers:
             mtu = _wanted_mtu(layer, min(ceiling, desired.mtu_bytes), wanted, desired, state)
             wanted[layer.name] = max(mtu, wanted.get(layer.name, 0))
-    if desired.is_releasing:
+    is_routed = not any(item.reason is Reason.ENDPOINT_UNROUTED for item in choice.findings)
+    if desired.is_releasing and is_routed:
         wanted |= _released(wanted, desired, state)
     return wanted | _carried_down(wanted, desired, state)
 

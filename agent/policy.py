@@ -80,14 +80,20 @@ def wanted_of(report: Report, config: AgentConfig, boot_id: str, waited_seconds:
     return Wanted(
         outcome=report.outcome,
         reason=report.reason.value,
-        message=message_of(report),
+        message=f"{message_of(report)}{of_profile(config)}",
         boot_id=boot_id,
         profile_hash=config.hash,
         link_mtus=report.link_mtus,
         open_gate=GatePolicy.of(config).opens(report.outcome, waited_seconds),
         taint_keys=config.gate_taints,
         beat_seconds=config.node_heartbeat_seconds,
+        profile=config.profile,
     )
+
+
+def of_profile(config: AgentConfig) -> str:
+    """Return what a message adds where the settings are not the file's top level."""
+    return f"; profile {config.profile}" if config.profile else ""
 
 
 def held(mode: Mode, message: str, config: AgentConfig, boot_id: str) -> Wanted:
@@ -120,9 +126,11 @@ def unjudged(config: AgentConfig, boot_id: str) -> Wanted:
 def message_of(report: Report) -> str:
     """Return one sentence for the condition: what decided the outcome, or what was proven."""
     deciding = [item for item in report.findings if item.severity.value == report.outcome.value]
+    settings = [item.message for item in report.findings if item.check == "settings"]
     if deciding:
-        return "; ".join(dict.fromkeys(item.message for item in deciding))
+        return "; ".join(dict.fromkeys((*(item.message for item in deciding), *settings)))
     links = ", ".join(f"{name} has MTU {mtu}" for name, mtu in sorted(report.link_mtus.items()))
     hosts = [item.endpoint.host for item in report.proofs if item.verdict is Verdict.PASSED]
     proven = f"full-size packets pass to {', '.join(dict.fromkeys(hosts))}" if hosts else ""
-    return "; ".join(part for part in (links, proven) if part) or "as wanted"
+    said = [part for part in (links, proven) if part] or ["as wanted"]
+    return "; ".join((*said, *settings))

@@ -7,15 +7,15 @@ The only place where time, events and retries meet. Every decision is a function
 
 import time
 from collections.abc import Callable
-from enum import Enum, auto
 from math import inf
 from queue import Empty, SimpleQueue
 
 from agent.breaker import Breaker
 from agent.config import AgentConfig
-from agent.drift import Signature, drifts_in, holder_hint, signature
+from agent.drift import Rivals, Signature, drifts_in, signature
 from agent.facts import NodeFacts
 from agent.mode import Mode, mode_of
+from agent.news import Due, HeldBackError, News
 from agent.nfs import NfsMount
 from agent.policy import (
     MAX_RETRY_SECONDS,
@@ -27,13 +27,13 @@ from agent.policy import (
 )
 from agent.ports import AgentError, HostError
 from agent.report import broken_off
-from agent.scene import Scene
+from agent.scene import Scene, Tools
+from agent.settings import Settings
 from agent.standby import WAITING_FOR_NODE, Standby
 from agent.state import Change, Finding, Outcome, Reason, Report, Severity
 from agent.status import Status
-from agent.targets import current_value
+from agent.telling import Teller
 from agent.tune import Tuner
-from agent.verdict_log import VerdictLog
 from common.record import dataclass, field
 from common.telemetry import Log
 
@@ -52,30 +52,8 @@ JUDGE_SECONDS = 1.0
 """The least time between two judgements of the mounts: a pod brings several, a storm hundreds."""
 
 
-class News(Enum):
-    """Why the loop wakes."""
-
-    HOST = auto()  # a link, route, address or mount changed
-    SWITCH = auto()  # the Node says something new of itself: its mode, its pool
-    RETRY_FULL = auto()  # a person asks to try the full size again
-    STOP = auto()
-
-
 Publish = Callable[[Report], None]
 """Told of each report that the Node shall show."""
-
-
-class HeldBackError(AgentError):
-    """The Node does not say, or not yet, that its host may be written to."""
-
-
-@dataclass(slots=True)
-class Due:
-    """When the loop wakes by itself, monotonic seconds."""
-
-    poll: float = 0.0
-    prove: float = 0.0
-    judge: float = inf  # mounts came or went since they were judged
 
 
 @dataclass(slots=True)
@@ -84,8 +62,9 @@ class Reconciler:
     Runs one host's loop.
 
     Args:
-        config: the settings.
+        settings: the settings in force, and how they change.
         tuner: what tunes the host.
+        tools: makes the outside that a tuner by other settings needs.
         status: where counts and the last report go.
         log: where changes and verdicts are told.
         publish: told of each report that the Node shall show.
@@ -95,8 +74,9 @@ class Reconciler:
         rivals: names the programs that look after links here, asked when a link is contested.
     """
 
-    config: AgentConfig
+    settings: Settings
     tuner: Tuner
+    tools: Callable[[AgentConfig], Tools]
     status: Status
     log: Log
     publish: Publish
@@ -105,8 +85,12 @@ class Reconciler:
     facts: Callable[[], NodeFacts | None]
     news: SimpleQueue[News] = field(default_factory=SimpleQueue)
     rivals: Callable[[], tuple[str, ...]] = tuple
+    config: AgentConfig = field(init=False)
+    _teller: Teller = field(init=False)
     _breaker: Breaker = field(init=False)
     _policy: GatePolicy = field(init=False)
+    _is_new: bool = True
+    _problem_told: str = ""
     _due: Due = field(default_factory=Due)
     _pending_since: float | None = None
     _retries: int = 0
@@ -115,17 +99,25 @@ class Reconciler:
     _judged: tuple[NfsMount, ...] = ()
     _judged_seconds: float = -inf
     _started: float = field(default_factory=time.monotonic)
-    _verdicts: VerdictLog = field(init=False)
     _last_repairs: dict[str, Change] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Derive the breaker and the gate policy from the settings."""
-        config = self.config
+        """Begin with the settings as they are."""
+        self._teller = Teller(self.status, self.log, self.announce)
+        self._adopt(self.settings.config)
+
+    def _adopt(self, config: AgentConfig) -> None:
+        """Go on by these settings: what was counted under others says nothing of them."""
+        self.config = config
         self._breaker = Breaker(
             config.watch_repairs, config.watch_window_seconds, config.watch_backoff_seconds
         )
         self._policy = GatePolicy.of(config)
-        self._verdicts = VerdictLog(self.log)
+        self._due.poll = time.monotonic() + config.watch_poll_seconds
+        self._pending_since, self._retries, self._last_repairs = None, 0, {}
+        self._is_new = True
+        self.standby.again()
+        self.status.profile = (self.settings.chosen.name, config.hash)
 
     def wake(self, news: News) -> None:
         """Wake the loop; safe from any thread and from a signal's function."""
@@ -134,12 +126,12 @@ class Reconciler:
     def mounts_changed(self) -> None:
         """Give new mounts their read-ahead at once, in the caller's thread; then wake the loop."""
         for change in self.tuner.tend_mounts():
-            self._applied(change)
+            self._teller.applied(change)
         self.wake(News.HOST)
 
     def first_pass(self) -> None:
         """Tune the node for the first time, as far as it may be."""
-        self._look(self._pass)
+        self._look(self._first)
         self._due.poll = time.monotonic() + self.config.watch_poll_seconds
 
     def run(self) -> None:
@@ -152,7 +144,7 @@ class Reconciler:
             if News.RETRY_FULL in heard:
                 self.tuner.forget()
                 self._is_retry_asked = True
-                self._due.prove = 0.0
+                self._due.poll = self._due.prove = 0.0
             self.turn()
 
     def turn(self) -> None:
@@ -168,6 +160,31 @@ class Reconciler:
                 self._hold()
         except BREAKS as error:
             self._break_off(error)
+
+    def _renew(self) -> None:
+        """Take up what the file and the Node say now, where that is something else."""
+        settings = self.settings
+        settings.know(self.facts())
+        if settings.config != self.config:
+            self._change(settings.config)
+        self.status.is_settings_valid = not settings.problem
+        if settings.problem == self._problem_told:
+            return
+        self._problem_told = settings.problem
+        self._is_new = True
+        self.standby.again()
+        self._teller.settings_problem(settings.problem)
+
+    def _change(self, config: AgentConfig) -> None:
+        try:
+            self.tuner = self.tuner.renewed(config, self.tools(config))
+        except AgentError as error:
+            self.settings.refuse(str(error), self.config)
+            return
+        if self._is_retry_asked:
+            self.tuner.forget()
+        self._teller.took_up(self.settings.chosen, self.config)
+        self._adopt(config)
 
     def _wait(self) -> set[News]:
         """Sleep until there is news or something is due; return all the news there is."""
@@ -188,11 +205,21 @@ class Reconciler:
         except Empty:
             return heard
 
+    def _first(self) -> None:
+        if self.settings.asks:
+            self._renew()
+        self._pass()
+
     def _turn(self) -> None:
+        if time.monotonic() >= self._due.poll:
+            self.settings.read_again()
+        self._renew()
         self._before_write()
         began = time.monotonic()
         if self.standby.leave():
             self.tuner.scene = None  # what differs from before is no drift, nobody held it
+            self._is_new = True
+        if self._is_new:
             self._pass()
             return
         is_poll = began >= self._due.poll
@@ -211,7 +238,7 @@ class Reconciler:
             if change in done.drifts:
                 self._repaired(change, time.monotonic() - now)
             else:
-                self._applied(change)
+                self._teller.applied(change)
         paused = self._breaker.paused(now)
         has_changed = bool(done.applied or done.failures) or paused != self.status.contested
         has_changed = has_changed or signature(done.scene) != self._signature
@@ -222,28 +249,9 @@ class Reconciler:
             self._judge(done.scene)
         return has_changed
 
-    def _applied(self, change: Change) -> None:
-        """Count and tell a write that is no repair."""
-        self.status.changed(change, "applied")
-        self.log.info(
-            "Applied change", target=change.target, before=change.before, after=change.after
-        )
-
     def _repaired(self, change: Change, seconds: float | None = None) -> None:
-        """Count and tell that drift was put right, in so long where that is known."""
-        self.status.repaired(change)
-        self.status.changed(change, "applied")
-        took = {} if seconds is None else {"durationMilliseconds": round(seconds * 1000, 1)}
-        self.log.info(
-            "Repaired drift",
-            target=change.target,
-            before=change.before,
-            after=change.after,
-            **took,
-        )
-        within = "".join(f" in {milliseconds} ms" for milliseconds in took.values())
-        message = f"{change.target} was {change.before}, put back to {change.after}"
-        self.announce("DriftRepaired", message + within)
+        """Tell that drift was put right; leave a target alone that is taken away too often."""
+        self._teller.repaired(change, seconds)
         self._last_repairs[change.target] = change
         if self._breaker.repaired(change.target, time.monotonic()):
             self.log.warning("Left a contested target alone", target=change.target)
@@ -253,20 +261,17 @@ class Reconciler:
         began, before = time.monotonic(), self.tuner.scene
         heals = self._is_retry_asked or self.status.gate_opened_seconds is None
         report = self.tuner.tune(self._breaker.paused(began), self._before_write, heals=heals)
-        self._is_retry_asked = False
+        self._is_retry_asked = self._is_new = False
         drifts = drifts_in(report.applied, before)
         for change in report.applied:
             if change in drifts:
                 self._repaired(change)
                 continue
-            self._applied(change)
-        self._tell_healed(report)
-        report = with_findings(report, self._contested(time.monotonic()))
-        for finding in report.findings:
-            if finding.check in ("apply", "sysctls") and finding.target.startswith(
-                ("link/", "sys")
-            ):
-                self.log.warning("Could not apply", target=finding.target, err=finding.message)
+            self._teller.applied(change)
+        self._teller.healed(report)
+        more = (*self._contested(time.monotonic()), *self.settings.findings)
+        report = with_findings(report, more)
+        self._teller.refusals(report)
         self._conclude(report, began)
 
     def _break_off(self, error: Exception) -> None:
@@ -277,7 +282,7 @@ class Reconciler:
             self._due.poll = max(self._due.poll, self._due.prove)
         else:
             self._due.poll = self._due.prove = time.monotonic() + MAX_RETRY_SECONDS
-            self._verdicts.tell(report)
+            self._teller.verdict(report)
 
     def _conclude(self, report: Report, began: float) -> None:
         """Publish a report, unless it only says "not yet known", and set when to look again."""
@@ -286,17 +291,10 @@ class Reconciler:
             self._signature = signature(self.tuner.scene)
             self._note_judged(self.tuner.scene)
         self._schedule(report)
-        self._verdicts.tell(report)
+        self._teller.verdict(report)
         self.status.passed(report, time.monotonic() - began)
         if report.outcome is not Outcome.PENDING or not self.status.is_gate_open:
             self.publish(report)
-
-    def _tell_healed(self, report: Report) -> None:
-        """Log and announce that connections were ended: their programs' logs may show it."""
-        for finding in report.findings:
-            if finding.reason is Reason.CONNECTIONS_HEALED:
-                self.log.info("Ended early connections", target=finding.target)
-                self.announce(finding.reason.value, finding.message)
 
     def _judge(self, scene: Scene) -> None:
         """Say at once what there is to say of mounts that came or went; the paths are as before."""
@@ -304,7 +302,7 @@ class Reconciler:
         if self.status.report is None:
             return
         report = self.tuner.mounts.judged(scene.state, self.status.report)
-        self._verdicts.tell(report)
+        self._teller.verdict(report)
         self.status.judged(report)
         if report.outcome is not Outcome.PENDING or not self.status.is_gate_open:
             self.publish(report)
@@ -315,7 +313,9 @@ class Reconciler:
 
     def _before_write(self) -> None:
         """Let a pass write only where the Node says that it may."""
-        if not _may_write(self.facts()):
+        facts = self.facts()
+        self.settings.know(facts)
+        if not _may_write(facts) or self.settings.config != self.config:
             raise HeldBackError(WAITING_FOR_NODE)
 
     def _hold(self) -> None:
@@ -355,24 +355,14 @@ class Reconciler:
             self._due.prove = deadline
 
     def _contested(self, now: float) -> tuple[Finding, ...]:
-        scene = self.tuner.scene
-        if scene is None:
+        if self.tuner.scene is None:
             return ()
+        rivals = Rivals(self.tuner.scene, self._last_repairs, self.rivals)
+        backoff_seconds = self.config.watch_backoff_seconds
         return tuple(
-            contested_finding(
-                target,
-                self._rival_value(target, scene),
-                holder_hint(target, scene, self.rivals),
-                self.config.watch_backoff_seconds,
-            )
+            contested_finding(target, rivals.value(target), rivals.hint(target), backoff_seconds)
             for target in sorted(self._breaker.paused(now))
         )
-
-    def _rival_value(self, target: str, scene: Scene) -> str:
-        """Return what another program gives a contested target, also while ours still stands."""
-        value = current_value(target, scene.state) or "absent"
-        last = self._last_repairs.get(target)
-        return last.before if last and value == last.after else value
 
 
 def _may_write(facts: NodeFacts | None) -> bool:

@@ -3,7 +3,7 @@
 
 The order is the product: lock, first pass and Node read side by side, gate; only then the watches,
 the metrics server and what they import. SIGTERM and SIGINT end it and change nothing on the host;
-SIGHUP tries the full size again where a path was found too small.
+SIGHUP reads the configuration file again and tries the full size again where a path was too small.
 """
 
 import signal
@@ -19,17 +19,27 @@ from agent.cluster.gate import Published
 from agent.config import AgentConfig
 from agent.lock import HostLock
 from agent.mode import Mode
+from agent.news import News
 from agent.node import Wanted
 from agent.policy import held, unjudged, wanted_of
-from agent.reconcile import News, Reconciler
+from agent.reconcile import Reconciler
 from agent.reporter import Reporter
+from agent.scene import Tools
+from agent.settings import Settings
 from agent.standby import Standby
 from agent.state import Report
 from agent.status import Status, seconds_since_exec
 from agent.switch import Switch
 from agent.thread_deaths import ThreadDeaths
 from agent.tune import Tuner
-from agent.wiring import api_address, boot_id, build_tools, mountinfo_path, state_folder
+from agent.wiring import (
+    api_address,
+    boot_id,
+    build_tools,
+    machine_cloud,
+    mountinfo_path,
+    state_folder,
+)
 from common.telemetry import Log
 
 LOCK_RETRY_SECONDS = 0.5
@@ -43,9 +53,16 @@ class Stopped(Exception):  # noqa: N818 - not an error: a person or the kubelet 
     """The process was asked to end before it had the lock."""
 
 
-def run(config: AgentConfig, environment: Mapping[str, str]) -> int:
+def run(
+    config: AgentConfig, environment: Mapping[str, str], read: Callable[[], AgentConfig]
+) -> int:
     """
     Run until told to stop; return the exit code, 1 when one of its threads died.
+
+    Args:
+        config: the settings to begin with.
+        environment: the process's own.
+        read: reads the configuration file again; raises ConfigError.
 
     Raises:
         ClusterError: The credentials are missing (all that is missing in one message).
@@ -60,7 +77,8 @@ def run(config: AgentConfig, environment: Mapping[str, str]) -> int:
     lock = HostLock(state_folder(environment))
     try:
         _take(lock, status, log, signals)
-        _serve(config, environment, credentials, log, status, signals)
+        settings = Settings(config, read, lambda: machine_cloud(environment))
+        _serve(settings, environment, credentials, log, status, signals)
     except Stopped:
         return 0
     finally:
@@ -111,7 +129,7 @@ def _take(lock: HostLock, status: Status, log: Log, signals: _Signals) -> None:
 
 
 def _serve(
-    config: AgentConfig,
+    settings: Settings,
     environment: Mapping[str, str],
     credentials: Credentials,
     log: Log,
@@ -119,7 +137,7 @@ def _serve(
     signals: _Signals,
 ) -> None:
     client = ClusterClient(credentials, on_request=status.requested)
-    boot = boot_id(environment)
+    boot, config = boot_id(environment), settings.config
     published = _Published(status, log)
     news: SimpleQueue[News] = SimpleQueue()
     switch = Switch(state_folder(environment), boot, lambda: news.put(News.SWITCH))
@@ -127,25 +145,29 @@ def _serve(
         client, config.node_name, unjudged(config, boot), log, published.tell, switch.tell
     )
     try:
-        tools = build_tools(config, environment, api_address(credentials))
         started = time.monotonic()
 
+        def tools(config: AgentConfig) -> Tools:
+            return build_tools(config, environment, api_address(credentials))
+
         def publish(report: Report) -> None:
-            reporter.want(wanted_of(report, config, boot, time.monotonic() - started))
+            reporter.want(wanted_of(report, loop.config, boot, time.monotonic() - started))
 
         def announce(reason: str, message: str) -> None:
             reporter.announce(reason, message, is_warning=True)
 
         def stand_by(mode: Mode, message: str) -> None:
-            wanted = held(mode, message, config, boot)
+            notes = [item.message for item in settings.findings]
+            wanted = held(mode, "; ".join((message, *notes)), loop.config, boot)
             reporter.want(wanted)
             reporter.announce(wanted.reason, message, is_warning=False)
 
-        tuner = Tuner(config, tools, state_folder(environment))
+        tuner = Tuner(config, tools(config), state_folder(environment))
         standby = Standby(status, log, stand_by)
         loop = Reconciler(
-            config,
+            settings,
             tuner,
+            tools,
             status,
             log,
             publish,

@@ -11,7 +11,7 @@ from agent.plan import Desired, plan
 from agent.ports import Host, Prober, Resolver, Storage
 from agent.readahead import ReadAheadChange, ReadAheadPolicy, device_of
 from agent.revert import standing_value
-from agent.state import Address, Change, Endpoint, HostState, Link, LinkName, Plan
+from agent.state import Address, Change, Endpoint, HostState, Link, LinkName, Plan, Reason
 from agent.sysctls import MemoryGuard
 from agent.targets import superblock_of
 from agent.verdict import Ceiling
@@ -65,14 +65,24 @@ class Survey:
     ``damage`` says what of the journal could not be read when it was opened.
     """
 
-    def __init__(self, config: AgentConfig, tools: Tools, folder: str) -> None:
-        """Take the settings, the outside, and the folder of the journal."""
+    def __init__(
+        self, config: AgentConfig, tools: Tools, folder: str, before: "Survey | None" = None
+    ) -> None:
+        """
+        Take the settings, the outside, and the folder of the journal.
+
+        ``before`` is the survey under earlier settings: the names it resolved stay known, and the
+        links that only those settings tuned are released.
+        """
         self._config = config
         self._tools = tools
-        self._folder = folder
+        self.folder = folder
         self._policy = ReadAheadPolicy(config.read_ahead_kib, config.read_ahead_megabits)
         self._known = Known((), ())
-        self._resolver = RememberingResolver(tools.resolver)
+        self.resolver: RememberingResolver = (
+            before.resolver if before else RememberingResolver(tools.resolver)
+        )
+        self.is_releasing = before is not None and before.selection != self.selection
         self._mounted: tuple[Address, ...] = ()
         self.journal: Journal | None = None
         self.damage: tuple[str, ...] = ()
@@ -80,12 +90,19 @@ class Survey:
         self.withheld: dict[LinkName, int] = {}
         self._takes_ceilings = True
 
+    @property
+    def selection(self) -> tuple[object, ...]:
+        """Return the settings that decide which links are tuned."""
+        config = self._config
+        storage = (config.storage_endpoints, config.storage_endpoints_file, config.storage_mounts)
+        return (config.links_include, config.links_exclude, *storage)
+
     def look(self, ignored: frozenset[str] = frozenset(), *, resolve: bool = True) -> Scene:
         """Observe the host; ``resolve`` also reads the endpoints file and asks the DNS again."""
         if resolve:
             path = self._config.storage_endpoints_file
             self._known = gather(
-                self._config.storage_endpoints, read_file(path), path, self._resolver
+                self._config.storage_endpoints, read_file(path), path, self.resolver
             )
         state, mounted = self._observe()
         return self._scene(merge(self._known, mounted), state, ignored)
@@ -126,6 +143,13 @@ class Survey:
         if self.journal and (self.ceilings or self.journal.ceilings):
             self.journal = self.journal.hold(self.ceilings.values(), self._config.hash)
 
+    def end_release(self, scene: Scene) -> None:
+        """Release no more links once the pass that knew every server and route has written."""
+        findings = scene.plan.findings
+        is_routed = not any(item.reason is Reason.ENDPOINT_UNROUTED for item in findings)
+        if scene.desired.is_releasing and is_routed:
+            self.is_releasing = False
+
     def forget_ceilings(self) -> None:
         """Let the next pass try the full size again, whatever the journal says."""
         self.ceilings = {}
@@ -134,7 +158,7 @@ class Survey:
     def open_journal(self, state: HostState) -> Journal:
         """Return this boot's journal, and take up the ceilings found by the same settings."""
         if self.journal is None or self.journal.boot_id != state.boot_id:
-            self.journal = load(self._folder, state.boot_id)
+            self.journal = load(self.folder, state.boot_id)
             self.damage = self.journal.problems
             if self._takes_ceilings and self.journal.settings_hash == self._config.hash:
                 self.ceilings = {item.link: item for item in self.journal.ceilings}
@@ -150,6 +174,7 @@ class Survey:
         desired = Desired(
             mtu_bytes=config.mtu_bytes,
             auto_from=config.auto_from,
+            is_releasing=self.is_releasing and not known.is_incomplete,
             rows=config.sysctls,
             guard=MemoryGuard(config.memory_connections, config.memory_share),
             links=LinkPolicy(config.links_include, config.links_exclude),

@@ -31,10 +31,12 @@ class Standby:
         self._seen: Plan | None = None
         self._due_seconds = 0.0
         self._is_put_back = False
+        self._is_holding = False
 
     def hold(self, tuner: Tuner, facts: NodeFacts | None) -> None:
         """Do what the mode allows short of tuning; a call without news costs one look."""
         mode = mode_of(facts) if facts else None
+        self._is_holding = True
         self._status.mode = str(mode or "unknown")
         if facts is None or mode is None:
             self._status.waiting_for = WAITING_FOR_NODE
@@ -44,10 +46,14 @@ class Standby:
         elif not self._is_put_back:
             self._put_back(tuner)
 
+    def again(self) -> None:
+        """Look and tell once more at the next hold: the settings are others."""
+        self._told, self._seen, self._is_put_back = None, None, False
+
     def leave(self) -> bool:
         """Forget what was held; return whether anything was."""
-        was_held = self._told is not None
-        self._told, self._seen, self._is_put_back = None, None, False
+        was_held, self._is_holding = self._is_holding, False
+        self.again()
         self._status.mode = Mode.APPLY.value
         return was_held
 

@@ -38,6 +38,8 @@ class Status:
     report: Report | None = None
     is_gate_open: bool = False
     is_published: bool = False
+    profile: tuple[str, str] = ("default", "")  # name and hash of the settings in force
+    is_settings_valid: bool = True
     waiting_for: str = "the first pass"
     gate_opened_seconds: float | None = None
     mode: str = "apply"

@@ -65,17 +65,24 @@ class Repair:
 class Tuner:
     """Tunes one host by one configuration, remembering what it learned between passes."""
 
-    def __init__(self, config: AgentConfig, tools: Tools, folder: str) -> None:
-        """Take the settings, the outside, and the folder of the journal."""
+    def __init__(
+        self, config: AgentConfig, tools: Tools, folder: str, before: Survey | None = None
+    ) -> None:
+        """Take the settings, the outside, the folder of the journal, and what was known before."""
         self._tools = tools
         advisory = frozenset(row.key for row in config.sysctls if not row.is_required)
-        self._survey = Survey(config, tools, folder)
+        self._survey = Survey(config, tools, folder, before)
         self._paths = Paths(tools.prober, self._survey.again)
         self._early_policy = config.connections_early
         self._healer: Healer | None = None
         self._writer = Writer(tools.host, self._survey, advisory)
         self.mounts = MountJudge(config, tools.storage, tools.prober)
         self.scene: Scene | None = None
+
+    def renewed(self, config: AgentConfig, tools: Tools) -> "Tuner":
+        """Return a tuner by other settings, which goes on where this one ends."""
+        self._writer.rest()
+        return Tuner(config, tools, self._survey.folder, self._survey)
 
     def plan(self) -> tuple[Scene, Plan]:
         """Return what would change now; writes nothing and sends no packet but DNS."""
@@ -115,6 +122,7 @@ class Tuner:
         before_write()
         self._writer.tends_mounts = True
         scene, applied, failures = self._writer.converge(scene)
+        self._survey.end_release(scene)
         scene, restored, lost = self._keep_baseline(scene, before)
         applied += restored
         proofs = self._paths.prove(scene, contacts)
@@ -160,7 +168,7 @@ class Tuner:
 
     def rest(self) -> None:
         """Leave new mounts alone until the next pass."""
-        self._writer.tends_mounts = False
+        self._writer.rest()
 
     def forget(self) -> None:
         """Drop what was learned about paths, so that the next pass tries the full size again."""

@@ -93,6 +93,11 @@ class Writer:
                 applied.append(change)
         return None
 
+    def rest(self) -> None:
+        """Leave new mounts alone; back once none is being written to."""
+        with self._lock:
+            self.tends_mounts = False
+
     def put_back(self) -> tuple[Plan, tuple[Finding, ...]]:
         """
         Put first values back where a value of ours still stands; forget the journal if all.

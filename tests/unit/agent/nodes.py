@@ -40,8 +40,11 @@ class Node:
 
     def tuner(self) -> Tuner:
         """Start an agent, as after a restart: only the folder and the host remember."""
-        tools = Tools(self.host, self.prober, self.resolver, self.storage, self.api_server)
-        return Tuner(self.config, tools, self.folder)
+        return Tuner(self.config, self.tools(self.config), self.folder)
+
+    def tools(self, _config: AgentConfig) -> Tools:
+        """Return the outside; this kernel shows its sysctls whatever the settings are."""
+        return Tools(self.host, self.prober, self.resolver, self.storage, self.api_server)
 
 
 def two_links(folder: str) -> Node:

@@ -3,9 +3,9 @@
 import time
 from errno import ENOENT
 
+from agent.news import News
 from agent.nfs_stats import MountStats, Statistics, Transport
 from agent.ports import HostError
-from agent.reconcile import News
 from agent.state import Outcome, Reason
 from tests.fakes import mounted
 from tests.unit.agent.nodes import SERVER, Node, reasons

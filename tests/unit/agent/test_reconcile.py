@@ -10,9 +10,11 @@ import pytest
 
 from agent.facts import NodeFacts
 from agent.mode import Mode
+from agent.news import News
 from agent.ports import HostError
-from agent.reconcile import News, Reconciler
+from agent.reconcile import Reconciler
 from agent.server import _healthz
+from agent.settings import Settings
 from agent.standby import Standby
 from agent.state import HostState, Outcome, Report
 from agent.status import Status
@@ -35,8 +37,9 @@ class Turning:
         self.held: list[tuple[Mode, str]] = []
         log = Log("json", self.logged)
         self.loop = Reconciler(
-            replace(node.config, **settings),  # type: ignore[arg-type]  # all of them are numbers
+            Settings(replace(node.config, **settings)),  # type: ignore[arg-type]  # all numbers
             node.tuner(),
+            node.tools,
             self.status,
             log,
             self.published.append,
