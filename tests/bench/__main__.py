@@ -11,8 +11,10 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
+from tests.bench import loading
 from tests.bench.agent_on_node import Bench, GateClock
 from tests.bench.fleet import NODES, listed_seconds
 from tests.lab.control_plane import ControlPlane
@@ -34,17 +36,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--steady-seconds", type=float, default=600, help="watching before RSS is read (600)"
     )
+    parser.add_argument("--loads", type=int, default=5, help="files read by a guest, twice (5)")
+    parser.add_argument("--only", choices=("node", "loading"), help="one of the two parts")
     options = parser.parse_args(arguments)
     if os.geteuid() != 0:
         print("the bench makes network namespaces: run it as root", file=sys.stderr)
         return 2
     for folder in ("agent", "cli", "common"):
         compileall.compile_dir(folder, quiet=1)
-    lab_dir = LabDir.create()
-    try:
-        _run(_bench(lab_dir), options)
-    finally:
-        lab_dir.close()
+    if options.only != "loading":
+        with closing(LabDir.create()) as lab_dir:
+            _run(_bench(lab_dir), options)
+    if options.only != "node":
+        loading.run(options.loads, _say, _row)
     return 0
 
 

@@ -10,6 +10,7 @@ FILE = "/models/weights"
 FOLDER = "/mnt/loading"
 FILE_MIB = 48
 MTU = 9000
+OPTIONS = "vers=4.2,nconnect=8,ro,actimeo=30"  # as the agent wants them of weights
 WANTED_RATIOS = {2: 3.0, 10: 8.0}
 """Least gain by the round trip's milliseconds."""
 
@@ -40,7 +41,7 @@ def prepare(storage: Storage) -> None:
 def measure(storage: Storage, delay_milliseconds: float) -> Gain:
     """Mount, read, let `tunegate-agent apply` find the mount, drop what was read, read again."""
     storage.delay(delay_milliseconds)
-    with storage.mount(FOLDER):
+    with storage.mount(FOLDER, OPTIONS):
         before_kib, before = _kib(storage), _read(storage)
         ended = storage.guest.agent("apply", variables=ENDPOINT)
         if ended.returncode:
