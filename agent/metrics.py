@@ -1,5 +1,6 @@
 """Every metric of the agent, made from a Status at each scrape; no label without bound."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -7,7 +8,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from agent.mode import Mode
-from agent.state import CHECKS, Outcome, Proof, Report, Severity
+from agent.state import CHECKS, Outcome, Proof, Reason, Report, Severity
 from agent.status import Status
 from common.names import AGENT_METRIC_PREFIX
 from common.telemetry import VERSION
@@ -96,6 +97,13 @@ def _of_report(report: Report) -> Iterator[Metric]:
         "Whether a check found nothing worse than a note.",
         "check",
         {check: float(check not in failing) for check in CHECKS},
+    )
+    found = Counter(item.reason for item in report.findings)
+    yield _labelled(
+        "findings",
+        "Findings of the last pass, notes included, by reason.",
+        "reason",
+        {reason.value: float(found[reason]) for reason in Reason if reason is not Reason.TUNED},
     )
     real = {str(name): float(mtu) for name, mtu in report.link_mtus.items()}
     wanted = {str(name): float(mtu) for name, mtu in report.plan.links.items()}

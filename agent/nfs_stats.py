@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from agent.nfs import NfsMount
 from common.record import dataclass, field
 
+READS = ("READ", "READ_PLUS")
+
 
 @dataclass(frozen=True, slots=True)
 class Transport:
@@ -63,14 +65,14 @@ class MountStats:
     @property
     def reads(self) -> Operations:
         """Return the reads: version 4.2 uses READ_PLUS on newer kernels and READ on older ones."""
-        nothing = Operations()
-        named = self.operations
-        return named.get("READ", nothing) + named.get("READ_PLUS", nothing)
+        rows = (row for name, row in self.operations.items() if name in READS)
+        return sum(rows, Operations())
 
     @property
-    def total(self) -> Operations:
-        """Return all operations together."""
-        return sum(self.operations.values(), Operations())
+    def rest(self) -> Operations:
+        """Return all other operations together."""
+        rows = (row for name, row in self.operations.items() if name not in READS)
+        return sum(rows, Operations())
 
 
 @dataclass(frozen=True, slots=True)

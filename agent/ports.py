@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from agent.connections import Listing, TcpConnection
+from agent.nfs import NfsMount
 from agent.state import Address, Change, Endpoint, HostState, Proof
 from common.record import dataclass
 
@@ -126,7 +127,11 @@ class Resolver(Protocol):
 
 
 class Storage(Protocol):
-    """What the kernel has counted of its NFS clients; nothing here may wait for a server."""
+    """What the kernel knows of its NFS clients; nothing here may wait for a server."""
+
+    def mounts(self) -> tuple[NfsMount, ...]:
+        """Return the NFS mounts that exist, none where they do not show, never raising."""
+        ...
 
     def stats(self) -> "Statistics":
         """Return the counters of every NFS mount, or why there are none, never raising."""

@@ -180,7 +180,7 @@ def _serve(
         signals.attach(loop.wake)
         loop.first_pass()
         reporter.await_first(FIRST_WRITE_SECONDS)  # what follows is imports: they would delay it
-        _watch_and_turn(config, environment, loop, status, log)
+        _watch_and_turn(config, environment, loop, status, log, tools)
     finally:
         reporter.close()
 
@@ -197,9 +197,12 @@ def _watch_and_turn(
     loop: Reconciler,
     status: Status,
     log: Log,
+    tools: Tools,
 ) -> None:
     """Start what the gate need not wait for, then turn until told to stop."""
     from agent.host.watch import FileWatch, LinkWatch  # noqa: PLC0415 - after the gate
+    from agent.nfs_counters import NfsCounters  # noqa: PLC0415 - after the gate
+    from agent.nfs_metrics import NfsCollector  # noqa: PLC0415 - after the gate
     from agent.server import StatusServer  # noqa: PLC0415 - prometheus-client costs 40 ms
 
     closers: list[Callable[[], None]] = []
@@ -210,7 +213,9 @@ def _watch_and_turn(
         closers.append(mounts.close)
         if config.server_port:
             try:
-                server = StatusServer(status, config.server_address, config.server_port)
+                servers = NfsCollector(NfsCounters(tools.storage, tools.prober).read)
+                address = config.server_address, config.server_port
+                server = StatusServer(status, *address, servers)
                 closers.append(server.close)
             except OSError as error:
                 where = f"{config.server_address}:{config.server_port}"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.registry import Collector
 
 from agent.metrics import StatusCollector
 from agent.status import Status
@@ -19,10 +20,11 @@ TEXT = "text/plain; charset=utf-8"
 class StatusServer:
     """Serves a Status over HTTP from threads of its own."""
 
-    def __init__(self, status: Status, address: str, port: int) -> None:
-        """Bind; raises OSError. Port 0 takes any free one."""
+    def __init__(self, status: Status, address: str, port: int, *collectors: Collector) -> None:
+        """Bind; raises OSError. Port 0 takes any free one; /metrics also has these collectors."""
         registry = CollectorRegistry()
-        registry.register(StatusCollector(status))
+        for collector in (StatusCollector(status), *collectors):
+            registry.register(collector)
         self._routes: dict[str, Callable[[], tuple[int, str, bytes]]] = {
             "/healthz": lambda: _healthz(status),
             "/readyz": lambda: _readyz(status),

@@ -250,12 +250,17 @@ class FakeStorage:
     """The kernel's counters of NFS mounts, implementing ports.Storage; ``reads`` counts looks."""
 
     statistics: Statistics = field(default_factory=Statistics)
+    shown: tuple[NfsMount, ...] = ()
     reads: int = 0
 
     def stats(self) -> Statistics:
         """Return what was put there."""
         self.reads += 1
         return self.statistics
+
+    def mounts(self) -> tuple[NfsMount, ...]:
+        """Return what was put there."""
+        return self.shown
 
 
 def no_permission(target: str) -> HostError:

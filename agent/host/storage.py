@@ -7,7 +7,9 @@ the first that asks.
 
 from typing import TYPE_CHECKING
 
+from agent.host.mounts import parse_mountinfo
 from agent.host.paths import HostPaths, read_text
+from agent.nfs import NfsMount
 
 if TYPE_CHECKING:
     from agent.nfs_stats import Statistics
@@ -19,6 +21,13 @@ class LinuxStorage:
     def __init__(self, paths: HostPaths) -> None:
         """Keep where to look."""
         self._paths = paths
+
+    def mounts(self) -> tuple[NfsMount, ...]:
+        """Return the NFS mounts that exist, none where mountinfo cannot be read."""
+        try:
+            return parse_mountinfo(read_text(self._paths.mountinfo)).mounts
+        except OSError:
+            return ()
 
     def stats(self) -> "Statistics":
         """Return mountstats, or why it cannot be read: it belongs to root."""

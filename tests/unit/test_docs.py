@@ -10,6 +10,7 @@ from agent.cli import main
 from agent.config import SETTINGS
 from agent.doctor.remark import CHECKS
 from agent.metrics import StatusCollector
+from agent.nfs_metrics import NfsCollector
 from agent.state import Outcome, Plan, Reason, Report
 from agent.status import Status
 from common.names import AGENT_METRIC_PREFIX
@@ -54,6 +55,7 @@ def test_every_metric_is_documented() -> None:
     status.requested("get", 200)
     registry = CollectorRegistry()
     registry.register(StatusCollector(status))
+    registry.register(NfsCollector(lambda: ({}, {})))
     scrape = generate_latest(registry).decode()
     served = set(re.findall(rf"^# TYPE ({AGENT_METRIC_PREFIX}\w+) ", scrape, re.MULTILINE))
     served.add(f"{AGENT_METRIC_PREFIX}_path_mtu_bytes")  # only once a path was proven

@@ -44,7 +44,7 @@ def test_every_case_agrees_with_its_mountinfo(case: Path) -> None:
         stats = statistics.of(mount)
         assert stats is not None
         assert len(stats.transports) == mount.nconnect
-        assert stats.total.calls > 0
+        assert stats.rest.calls > 0
         shown = nfs_mount(mount.device, mount.points, mount.fstype, ",".join(_flags(stats)))
         for name in AC_DEFAULTS:
             assert getattr(shown, f"{name}_seconds") == getattr(mount, f"{name}_seconds")
