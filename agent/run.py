@@ -180,7 +180,7 @@ def _serve(
         signals.attach(loop.wake)
         loop.first_pass()
         reporter.await_first(FIRST_WRITE_SECONDS)  # what follows is imports: they would delay it
-        _watch_and_turn(config, environment, loop, status, log, tools)
+        _watch_and_turn(config, environment, loop, status, log, tools(config))
     finally:
         reporter.close()
 
