@@ -142,10 +142,14 @@ class Reconciler:
             if News.STOP in heard:
                 return
             if News.RETRY_FULL in heard:
-                self.tuner.forget()
-                self._is_retry_asked = True
-                self._due.poll = self._due.prove = 0.0
+                self.retry()
             self.turn()
+
+    def retry(self) -> None:
+        """Have the next turn read the file again and try the full size."""
+        self.tuner.forget()
+        self._is_retry_asked = True
+        self._due.poll = self._due.prove = 0.0
 
     def turn(self) -> None:
         """Look once: put drift right and prove what changed, as far as the Node allows."""
