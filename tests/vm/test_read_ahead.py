@@ -1,0 +1,82 @@
+"""Read-ahead on a real NFS client: set as a mount appears, put back, and worth it."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.vm.guest import Guest
+from tests.vm.read_rates import FIRST, WANTED, await_kib, kib, read_rates
+from tests.vm.running import WAIT_SECONDS, Agent, running
+from tests.vm.storage import ENDPOINT, SERVER, Storage
+
+pytestmark = pytest.mark.vm
+
+
+@pytest.fixture
+def agent(guest: Guest, storage: Storage) -> Iterator[Agent]:
+    """Give a running agent, nothing mounted yet; its values go back afterwards."""
+    storage.set_mtu(1500, server=9000)
+    with running(guest) as up:
+        yield up
+    assert guest.agent("revert").returncode == 0
+
+
+def test_each_mount_is_raised_as_it_appears(guest: Guest, storage: Storage, agent: Agent) -> None:
+    """The same device number each time: every one a first write, none a repaired drift."""
+    argv = ["python3", "-m", "tests.vm.inside.mounting", "4", WANTED, f"{SERVER}:/models", "/mnt/a"]
+    waits = json.loads(guest.run(argv, timeout_seconds=WAIT_SECONDS).stdout)
+    assert None not in waits
+    assert len(agent.said("Applied change", after=WANTED, before=FIRST)) == len(waits)
+    assert agent.said("Repaired drift") == []
+    assert agent.said("Left a contested target alone") == []
+
+
+def test_a_remount_keeps_it_and_a_lowered_one_is_drift(
+    guest: Guest, storage: Storage, agent: Agent
+) -> None:
+    """A remount is the same superblock; what somebody lowers is put back at the next look."""
+    with storage.mount("/mnt/a"):
+        await_kib(storage, "/mnt/a")
+        guest.sh("mount -o remount,ro /mnt/a; mount -o remount,rw,actimeo=60 /mnt/a || true")
+        assert kib(storage, "/mnt/a") == WANTED
+        target = f"readahead/{storage.device('/mnt/a')}"
+        guest.sh(f"echo 256 > {storage.read_ahead('/mnt/a')}")
+        with storage.mount("/mnt/b", export="/data"):  # wakes the loop: sysfs tells nobody
+            await_kib(storage, "/mnt/a")
+            await_kib(storage, "/mnt/b")
+        agent.await_line("Repaired drift", target=target, before="256", after=WANTED)
+
+
+def test_revert_gives_each_mount_its_first_value_back(guest: Guest, storage: Storage) -> None:
+    """Where ours still stands, and on the very mount that had it."""
+    with storage.mount("/mnt/a"), storage.mount("/mnt/b", export="/data"):
+        guest.sh(f"echo 1024 > {storage.read_ahead('/mnt/b')}")
+        guest.agent("apply", variables=ENDPOINT)
+        assert [kib(storage, folder) for folder in ("/mnt/a", "/mnt/b")] == [WANTED, WANTED]
+        storage.umount("/mnt/a")
+        with storage.mount("/mnt/c"):  # the number of /mnt/a, and a value that is not ours
+            guest.sh(f"echo {WANTED} > {storage.read_ahead('/mnt/c')}")
+            assert guest.agent("revert").returncode == 0
+            assert [kib(storage, folder) for folder in ("/mnt/b", "/mnt/c")] == ["1024", WANTED]
+
+
+def test_a_silent_server_holds_no_mount_up(guest: Guest, storage: Storage) -> None:
+    """The loop may be waiting for an answer: the watch on the mounts does not wait with it."""
+    gone = "10.77.0.9"  # nobody's: every proof waits for it
+    with running(guest, TUNEGATE_STORAGE_ENDPOINTS=f"{SERVER},{gone}"):
+        argv = ["python3", "-m", "tests.vm.inside.mounting", "2", WANTED, f"{SERVER}:/models"]
+        waits = json.loads(guest.run([*argv, "/mnt/a"], timeout_seconds=WAIT_SECONDS).stdout)
+    assert None not in waits
+    assert guest.agent("revert").returncode == 0
+
+
+def test_a_memory_mapped_file_is_read_faster(guest: Guest, storage: Storage) -> None:
+    """
+    The agent alone makes the difference: the same file, server and delay, before and after.
+
+    `make bench` prints the ratios of a quiet machine; here a part of them will do.
+    """
+    rates = read_rates(storage, (2, 10), runs=2, mib=24)
+    assert rates[10].ratio > 2, rates
+    assert rates[2].ratio > 1, rates
