@@ -2,9 +2,9 @@
 The only place that knows the `kubernetes` package: reads Nodes as plain JSON objects.
 
 No model is used: importing them costs half a second, and making them of a thousand Nodes more.
-Connects as kubectl does: `--kubeconfig`,
-KUBECONFIG, ~/.kube/config, and in a pod its ServiceAccount; credential plugins run as usual.
-Verbs and query parameters: Kubernetes API concepts, "Efficient detection of changes".
+Connects as kubectl does: `--kubeconfig`, KUBECONFIG, ~/.kube/config, and in a pod its
+ServiceAccount; credential plugins run as usual. Verbs and query parameters: Kubernetes API
+concepts, "Efficient detection of changes".
 """
 
 import email.utils
@@ -67,12 +67,13 @@ class Cluster:
         """
         answer = self._ask(query, READ_SECONDS, {"resourceVersion": "0"})
         try:
-            body = json.loads(answer.data)
-        except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
+            text = answer.data
+        except (OSError, urllib3.exceptions.HTTPError) as error:
             raise ClusterError(f"{self._host} broke off its answer: {_plain(error)}") from error
         finally:
             answer.close()
-        if not isinstance(body, dict) or not isinstance(body.get("metadata"), dict):
+        body = _decoded(text)
+        if not isinstance(body.get("metadata"), dict):
             raise ClusterError(f"{self._host} does not answer as a Kubernetes API server does")
         return Listing(
             nodes=tuple(body.get("items") or ()),
@@ -121,6 +122,8 @@ class Cluster:
             if answer.status == OK:
                 return answer
             body = answer.data
+        except config.ConfigException as error:
+            raise ClusterError(f"cannot renew the credentials: {_plain(error)}") from error
         except (OSError, urllib3.exceptions.HTTPError) as error:
             raise ClusterError(_silence(self._host, error)) from error
         raise _refusal(self._host, answer.status, body)
@@ -132,21 +135,19 @@ class Cluster:
             "Accept-Encoding": "gzip",
             "User-Agent": f"tunegate/{VERSION}",
         }
-        settings: Any = (
-            self._settings.auth_settings()
-        )  # typed by key, and older versions not at all
-        for one in settings.values():
+        credentials: Any = self._settings.auth_settings()
+        for one in credentials.values():
             said[one["key"]] = one["value"]
         return said
 
     def _events(self, answer: urllib3.BaseHTTPResponse) -> Iterator[Event]:
-        rest = b""
+        begun = b""
         try:
             for piece in answer.stream():
-                *lines, rest = (rest + piece).split(b"\n")
+                *lines, begun = (begun + piece).split(b"\n")
                 for line in filter(None, lines):
-                    yield _event(json.loads(line))
-        except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
+                    yield _event(_decoded(line))
+        except (OSError, urllib3.exceptions.HTTPError) as error:
             raise ClusterError(f"the watch broke off: {_plain(error)}") from error
         finally:
             answer.close()
@@ -181,6 +182,15 @@ def _unusable(path: str, context: str | None, error: Exception) -> str:
     return f"cannot use the kubeconfig {path}: {' '.join(str(error).split())}"
 
 
+def _decoded(text: bytes) -> _Json:
+    """Return a JSON object, {} for what is none."""
+    try:
+        decoded = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return decoded if isinstance(decoded, dict) else {}
+
+
 def _event(raw: _Json) -> Event:
     node = raw.get("object")
     if not isinstance(node, dict):
@@ -188,16 +198,14 @@ def _event(raw: _Json) -> Event:
     if raw.get("type") == "ERROR":
         message = str(node.get("message", "no message"))
         raise (GoneError if node.get("code") == GONE else ClusterError)(message)
-    version = (node.get("metadata") or {}).get("resourceVersion", "")
+    metadata = node.get("metadata")
+    version = metadata.get("resourceVersion", "") if isinstance(metadata, dict) else ""
     return Event(str(raw.get("type")), node, str(version))
 
 
 def _refusal(host: str, status: int, body: bytes) -> CliError:
     """Return what an HTTP status means to a person, and what to do."""
-    try:
-        said = str(json.loads(body)["message"])
-    except (KeyError, TypeError, ValueError):
-        said = f"no reason given by {host}"
+    said = str(_decoded(body).get("message") or "no reason given")
     match status:
         case 400:
             return InputError(f"the API server cannot read the request: {said}")

@@ -13,6 +13,7 @@ from typing import Protocol
 from cli.errors import ClusterError, GoneError
 from common.record import dataclass
 
+CHANGES = ("ADDED", "MODIFIED", "DELETED")
 FIRST_WAIT_SECONDS, LAST_WAIT_SECONDS = 1.0, 10.0
 
 
@@ -84,7 +85,7 @@ def follow(
             pause, is_lost = 0.0, False
             for event in events:
                 version = event.version or version
-                if event.kind != "BOOKMARK":
+                if event.kind in CHANGES:
                     yield event
             wait(FIRST_WAIT_SECONDS)  # a proxy may end every watch at once
         except GoneError:
@@ -93,5 +94,6 @@ def follow(
         except ClusterError as error:
             is_lost = True
             yield Lost(str(error))
-            pause = min(max(FIRST_WAIT_SECONDS, pause * 2), LAST_WAIT_SECONDS)
+            pause = min(max(CHANGES = ("ADDED", "MODIFIED", "DELETED")
+FIRST_WAIT_SECONDS, pause * 2), LAST_WAIT_SECONDS)
             wait(pause)

@@ -85,10 +85,8 @@ class Screen:
 
     def _lines(self, shown: Fleet, trouble: str, width: int, height: int) -> list[str]:
         now = time.strftime("%H:%M:%S", time.gmtime(shown.now_seconds))
-        head = [
-            f"{now} UTC  {line}" if not i else line
-            for i, line in enumerate(summary(shown, width - 14))
-        ]
+        first, *others = summary(shown, width - len(f"{now} UTC  "))
+        head = [f"{now} UTC  {first}", *others]
         if trouble:
             head.append(paint(clean(trouble)[:width], "bad", is_coloured=self.is_coloured))
         rows = table(shown, is_wide=self.is_wide, width=width, is_coloured=self.is_coloured)

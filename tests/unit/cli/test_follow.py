@@ -56,8 +56,8 @@ def event(version: str, kind: str = "MODIFIED") -> Event:
 
 
 def test_a_watch_that_ends_goes_on_from_the_last_version() -> None:
-    """Bookmarks count, and are not shown."""
-    script = Script([event("8"), event("9", "BOOKMARK")], [event("12")])
+    """Bookmarks count, and are not shown; nor is a line that is no event."""
+    script = Script([event("8"), event("9", "BOOKMARK"), event("", "None")], [event("12")])
     assert script.news(2) == [event("8"), event("12")]
     assert script.asked == ["7", "9"]
 
