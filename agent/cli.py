@@ -74,6 +74,14 @@ paths, other programs that write the same values, the journal. Writes nothing. T
 paths it sends full-size packets to each storage server (--no-probes: none). Exit code 1
 when something is a problem.""",
     ),
+    "bench": (
+        "measure how fast a file on NFS is read here, before and after",
+        """\
+Reads parts of one file in three ways (read, mmap, O_DIRECT), past the page cache as far as
+the kernel lets, and says median and spread, what was in force, and what cannot be known. Reads
+only, never more than --bytes in a run and --seconds in all; not beside pods that use the
+server, unless --force. --apply measures, does what apply does, and measures again.""",
+    ),
     "run": (
         "the DaemonSet's process: tune, prove, open the gate, watch for ever",
         """\
@@ -84,7 +92,7 @@ the full size again.""",
     ),
 }
 
-_ONE_PASS = ("plan", "apply", "verify")
+_ONE_PASS = ("plan", "apply", "verify", "doctor", "bench")
 """The commands that ask for a profile."""
 
 
@@ -171,6 +179,10 @@ def _add_options(name: str, command: argparse.ArgumentParser) -> None:
         from agent.commands.doctor import add_options  # noqa: PLC0415 - run does not need it
 
         add_options(command)
+    if name == "bench":
+        from agent.commands import bench  # noqa: PLC0415 - run does not need it
+
+        bench.add_options(command)
 
 
 def _settings_text() -> str:
@@ -250,6 +262,10 @@ def _command(name: str) -> _Command:
         from agent.commands.doctor import doctor  # noqa: PLC0415 - people's commands print
 
         return doctor
+    if name == "bench":
+        from agent.commands.bench import bench  # noqa: PLC0415 - people's commands print
+
+        return bench
     from agent.commands.tuning import COMMANDS  # noqa: PLC0415 - people's commands print
 
     return COMMANDS[name]

@@ -15,17 +15,21 @@ from common.record import replace
 
 
 def chosen(
-    config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]
+    config: AgentConfig,
+    options: argparse.Namespace,
+    environment: Mapping[str, str],
+    seen: NodeFacts | None = None,
 ) -> Chosen:
     """
     Return the settings of this node.
 
-    Labels and provider ID are those given, else those that a running agent read on this boot.
+    Labels and provider ID are those given, else those of the Node where the caller has read it
+    (``seen``), else those that a running agent read on this boot.
 
     Raises:
         ConfigError: There is no such profile, or a label is none.
     """
-    facts = _facts(options, environment)
+    facts = _facts(options, environment, seen)
     if options.profile is None:
         return choose(config, facts)
     found = named(config, options.profile, facts)
@@ -36,8 +40,10 @@ def chosen(
     return found
 
 
-def _facts(options: argparse.Namespace, environment: Mapping[str, str]) -> NodeFacts:
-    facts = remembered(state_folder(environment), boot_id(environment)) or NodeFacts()
+def _facts(
+    options: argparse.Namespace, environment: Mapping[str, str], seen: NodeFacts | None
+) -> NodeFacts:
+    facts = seen or remembered(state_folder(environment), boot_id(environment)) or NodeFacts()
     if options.node_label:
         facts = replace(facts, labels=_labels(options.node_label))
     if options.provider_id is not None:

@@ -7,6 +7,8 @@ from contextlib import suppress
 from agent.ports import AgentError
 
 FINE, NOT_FINE, BAD_INPUT = 0, 1, 2
+INTERRUPTED = 130
+"""As shells report a process that SIGINT ended: 128 + 2."""
 
 
 def say(text: str) -> None:

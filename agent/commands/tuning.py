@@ -34,14 +34,23 @@ def plan(config: AgentConfig, options: argparse.Namespace, environment: Mapping[
 def apply(config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Tune and prove; raises AgentError beside a running agent."""
     profile = chosen(config, options, environment)
+    return _print_report(tuned(profile.config, environment), config, profile, options)
+
+
+def tuned(config: AgentConfig, environment: Mapping[str, str]) -> Report:
+    """Tune and prove by the settings of a profile; raises AgentError beside a running agent."""
     lock = _lock(environment)
     try:
-        tuner = _tuner(profile.config, environment)
+        tuner = _tuner(config, environment)
         tuner.forget()  # a person who asks again wants the full size tried again
-        report = tuner.tune(heals=True)
+        return tuner.tune(heals=True)
     finally:
         lock.close()
-    return _print_report(report, config, profile, options)
+
+
+def check_free(environment: Mapping[str, str]) -> None:
+    """Raise AgentError where an agent is tuning this host."""
+    _lock(environment).close()
 
 
 def verify(config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]) -> int:

@@ -13,7 +13,6 @@ from agent.state import HostState
 from agent.targets import current_value
 
 _DESTROY = "CONFIG_INET_DIAG_DESTROY"
-_BDI = "/sys/devices/virtual/bdi"
 _NODE_SECONDS = 3.0
 
 
@@ -47,8 +46,8 @@ def read_rights(environment: Mapping[str, str]) -> Rights:
         ping_groups=" ".join(text_of(f"{net}/ipv4/ping_group_range").split()),
         proc_sys_net=_file(f"{net}/ipv4/tcp_rmem", net),
         mountinfo=_file(paths.mountinfo),
-        mountstats=_file(environment.get("TUNEGATE_MOUNTSTATS") or "/proc/1/mountstats"),
-        read_ahead=_file(environment.get("TUNEGATE_BDI") or _BDI),
+        mountstats=_file(paths.mountstats),
+        read_ahead=_file(paths.bdi),
     )
 
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "verify": "Writes nothing",
     "revert": "somebody else wrote",
     "doctor": "no-probes",
+    "bench": "O_DIRECT",
     "run": "SIGHUP",
 }
 WIDTH = 100
