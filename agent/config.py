@@ -95,7 +95,7 @@ SETTINGS: tuple[Setting, ...] = (
         "connections.early",
         choice("heal", "report"),
         "heal",
-        "NFS connections opened at a smaller MTU: end them before the gate opens, or report",
+        "connections opened at a smaller MTU: heal before the gate opens",
     ),
     Setting("nfs.want", nfs_want, {}, "mount options over the built-in wishes; null: any will do"),
     Setting("nfs.exports", nfs_exports, (), "wishes for {match: server:/export*, want}, last wins"),
