@@ -94,6 +94,5 @@ def follow(
         except ClusterError as error:
             is_lost = True
             yield Lost(str(error))
-            pause = min(max(CHANGES = ("ADDED", "MODIFIED", "DELETED")
-FIRST_WAIT_SECONDS, pause * 2), LAST_WAIT_SECONDS)
+            pause = min(max(FIRST_WAIT_SECONDS, pause * 2), LAST_WAIT_SECONDS)
             wait(pause)
