@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
-from cli.node import Node
+from cli.node import Condition, Node
 from common import names
 from common.record import dataclass
 
@@ -164,7 +164,7 @@ def stale_signs(node: Node, now_seconds: float) -> Iterable[Stale]:
     if node.ready is None:
         yield Stale(Sign.NODE_NOT_READY, "the Node has no condition Ready: no kubelet reports")
     elif node.ready.status != "True":
-        yield Stale(Sign.NODE_NOT_READY, _not_ready(node.ready.status, node.ready.reason))
+        yield Stale(Sign.NODE_NOT_READY, _not_ready(node.ready, now_seconds))
     yield from _silence(node, now_seconds)
     outcome = _JUDGED.get(node.label_network)
     status = node.condition.status if node.condition else ""
@@ -188,10 +188,12 @@ def _silence(node: Node, now_seconds: float) -> Iterable[Stale]:
         )
 
 
-def _not_ready(status: str, reason: str) -> str:
-    if status == "Unknown":
-        return "the kubelet is silent: nothing since is known"
-    return f"the Node is not Ready ({reason or 'no reason given'})"
+def _not_ready(ready: Condition, now_seconds: float) -> str:
+    if ready.status != "Unknown":
+        return f"the Node is not Ready ({ready.reason or 'no reason given'})"
+    since = ready.transition_seconds
+    how_long = "" if since is None else f" for {age(now_seconds - since)} at least"
+    return f"the kubelet has been silent{how_long}; nothing since is known"
 
 
 def _no_verdict(node: Node) -> str:

@@ -101,11 +101,13 @@ def test_a_node_that_is_not_ready_is_stale(ready: str) -> None:
 
 def test_a_silent_kubelet_and_a_missing_one_are_told_apart() -> None:
     """The person goes looking in different places."""
-    silent = row(fleet_node("gpu-1", ready="Unknown")).stale[0].message
+    raw = fleet_node("gpu-1", ready="Unknown")
+    raw["status"]["conditions"][0]["lastTransitionTime"] = "2026-11-21T11:50:00Z"
+    silent = row(raw).stale[0].message
     raw = fleet_node("gpu-1")
     raw["status"]["conditions"] = raw["status"]["conditions"][1:]
     missing = row(raw).stale[0].message
-    assert "silent" in silent
+    assert "silent for 10m" in silent
     assert "no kubelet" in missing
 
 

@@ -49,7 +49,7 @@ gpu-2: tuned, stale (OtherBoot)
     now runs boot a-later-boot; its agent has not judged this one
 
 gpu-3: tuned, stale (NodeNotReady)
-  stale: the kubelet is silent: nothing since is known
+  stale: the kubelet has been silent; nothing since is known
 
 gpu-7: observing (Observing)
   Would set eth1 MTU 1500 -> 9000."""
