@@ -166,3 +166,25 @@ def test_every_silenced_line_names_its_rule(path: Path) -> None:
     """A bare noqa hides what comes later, too."""
     bare = rf"#\s*{'no' + 'qa'}(?!: [A-Z]+[0-9]+)|#\s*{'type: ' + 'ignore'}(?!\[)"
     assert re.findall(bare, path.read_text()) == []
+
+
+TOUCHING = {
+    *("stat", "lstat", "statvfs", "access", "open", "scandir", "listdir", "walk", "readlink"),
+    *("exists", "isdir", "isfile", "ismount", "getsize", "realpath", "glob", "iterdir", "Path"),
+}
+KNOWS_MOUNTS = [path for path in sources("agent") if "mount" in path.stem or "nfs" in path.stem]
+
+
+@pytest.mark.parametrize("path", [*KNOWS_MOUNTS, ROOT / "agent/host/storage.py"], ids=name_of)
+def test_nothing_that_knows_mounts_touches_a_path(path: Path) -> None:
+    """A stat of a mount whose server is gone never comes back."""
+    calls = (
+        node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
+    )
+    called = {call.attr if isinstance(call, ast.Attribute) else ast.unparse(call) for call in calls}
+    assert called & TOUCHING == set()
+
+
+def test_the_files_that_know_mounts_are_found() -> None:
+    """An empty list would prove nothing."""
+    assert ROOT / "agent/host/mounts.py" in KNOWS_MOUNTS

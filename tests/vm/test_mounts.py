@@ -1,0 +1,136 @@
+"""NFS mounts judged on a real client: what recorded files cannot show, is shown here once."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.vm.channel import Run
+from tests.vm.guest import Guest
+from tests.vm.storage import SERVER, Storage
+
+pytestmark = pytest.mark.vm
+
+GOOD = "vers=4.2,nconnect=8,ro,actimeo=30"
+DETAILS = {"TUNEGATE_NFS_WANT": json.dumps({"ro": None, "actimeo": None})}
+"""Settings under which only what a test is about is found."""
+
+
+def findings(guest: Guest, **want: str) -> dict[str, str]:
+    """Return what a plan says of the mounts, the message by the reason."""
+    ended = guest.agent("plan", "--output", "json", variables=want)
+    assert ended.returncode in (0, 1), ended.stderr
+    found = json.loads(ended.stdout)["findings"]
+    return {one["reason"]: one["message"] for one in found if one["check"] in ("nconnect", "nfs")}
+
+
+def test_mounts_by_the_recipe_are_as_wanted(guest: Guest, storage: Storage) -> None:
+    """Of either version, nothing is to be said."""
+    with storage.mount("/mnt/a", GOOD), storage.mount("/mnt/b", GOOD.replace("4.2", "3")):
+        assert findings(guest) == {}
+
+
+def test_connections_are_shared_with_the_first_mount_until_all_are_gone(
+    guest: Guest, storage: Storage
+) -> None:
+    """The second mount's nconnect=8 is ignored; a remount changes nothing; the cure cures."""
+    with storage.mount("/mnt/a"), storage.mount("/mnt/b", "vers=4.2,nconnect=8", export="/data"):
+        guest.run(["mount", "-o", "remount", "/mnt/b"])
+        message = findings(guest, **DETAILS)["NconnectShared"]
+        assert f"{SERVER} (NFS 4.2) is used over 1 connection" in message
+        assert "/mnt/a" in message
+        assert "/mnt/b" in message
+    with storage.mount("/mnt/b", "vers=4.2,nconnect=8", export="/data"), storage.mount("/mnt/a"):
+        assert findings(guest, **DETAILS) == {}
+
+
+def test_each_fault_has_its_reason(guest: Guest, storage: Storage) -> None:
+    """Another version has its own connections: the narrow mount's cure is its own."""
+    faulty = "vers=4.1,nconnect=8,soft,noac"
+    with storage.mount("/mnt/a"), storage.mount("/mnt/b", faulty, export="/data"):
+        found = findings(guest, **DETAILS)
+        assert set(found) == {"NconnectBelowWanted", "SoftMount", "NoAttributeCache"}
+        assert "10.77.0.1:/data at /mnt/b: mounted soft" in found["SoftMount"]
+        assert "unmount /mnt/a and mount it with nconnect=8" in found["NconnectBelowWanted"]
+
+
+def test_read_only_counts_by_superblock_and_by_bind_mount(guest: Guest, storage: Storage) -> None:
+    """As a volume, and as a volumeMount of the kubelet; what stays writable is named."""
+    want = {"TUNEGATE_NFS_WANT": json.dumps({"actimeo": None})}
+    with storage.mount("/mnt/a", "vers=4.2,nconnect=8"):
+        guest.sh(
+            "mkdir -p /mnt/pod; mount --bind /mnt/a /mnt/pod; mount -o remount,bind,ro /mnt/pod"
+        )
+        try:
+            assert "writable at /mnt/a," in findings(guest, **want)["NotReadOnly"]
+            guest.run(["mount", "-o", "remount,bind,ro", "/mnt/a"])
+            assert findings(guest, **want) == {}
+        finally:
+            guest.run(["umount", "/mnt/pod"])
+
+
+def test_a_mount_of_another_namespace_is_said_to_be_unseen(guest: Guest, storage: Storage) -> None:
+    """As a CSI driver's pod mounts it: seen in mountinfo, its connections are elsewhere."""
+    guest.sh(
+        "mkdir -p /mnt/pod; nsenter --net=/run/netns/srv "
+        f"mount -t nfs -o vers=4.2,nconnect=8 {SERVER}:/models /mnt/pod"
+    )
+    try:
+        found = findings(guest, **DETAILS)
+        assert list(found) == ["NotCheckableHere"]
+        assert f"its own address {SERVER} is none of this node's" in found["NotCheckableHere"]
+    finally:
+        storage.umount("/mnt/pod")
+
+
+@contextmanager
+def blocked_reader(guest: Guest, storage: Storage) -> Iterator[Run]:
+    """Have a reader wait for a server that is gone, and look whether it still does at the end."""
+    storage.make_file("/models/a", 2)
+    with storage.mount("/mnt/a", "vers=4.2,nconnect=2,hard"):
+        guest.run(["stat", "/mnt/a/a"])
+        with storage.silent():
+            reader = guest.background(["cat", "/mnt/a/a"])
+            yield reader
+            state = guest.sh("ps -o stat= -C cat")
+            assert state.startswith("D"), "the mount was not dead"
+        reader.wait(60.0)
+
+
+def test_a_dead_server_blocks_no_command(guest: Guest, storage: Storage) -> None:
+    """A hard mount whose server is gone holds every reader up, but neither plan nor verify."""
+    with blocked_reader(guest, storage):
+        assert "NconnectBelowWanted" in findings(guest, **DETAILS)
+        ended = guest.agent("verify", "--output", "json", variables=DETAILS)
+        report = json.loads(ended.stdout)
+        assert ended.returncode == 1
+        assert {"EndpointSilent", "NconnectBelowWanted"} <= {
+            one["reason"] for one in report["findings"]
+        }
+
+
+COUNTED = """
+import json
+from agent.host.paths import HostPaths
+from agent.host.probe import LinuxProber
+from agent.host.storage import LinuxStorage
+from agent.nfs_counters import NfsCounters
+sums, now = NfsCounters(LinuxStorage(HostPaths()), LinuxProber()).read()
+counts = {server: {" ".join(name): value for name, value in each.items()}
+          for server, each in sums.items()}
+present = {server: [one.transports, one.connections] for server, one in now.items()}
+print(json.dumps([counts, present]))
+"""
+
+
+def test_what_was_read_is_counted_by_server(guest: Guest, storage: Storage) -> None:
+    """Two mounts that share superblock and connections count once, to the byte."""
+    storage.make_file("/models/a", 4)
+    with storage.mount("/mnt/a", "vers=4.2,nconnect=4"), storage.mount("/mnt/b"):
+        guest.run(["cat", "/mnt/a/a"])
+        counts, now = json.loads(guest.python(COUNTED))
+        assert counts[SERVER]["nfs_read_bytes "] == 4 << 20
+        assert counts[SERVER]["nfs_operations read"] > 0
+        assert counts[SERVER]["nfs_round_trip_seconds read"] > 0
+        assert now == {SERVER: [4, 4]}
