@@ -212,6 +212,15 @@ class AgentConfig:
         return self._target[1]
 
     @property
+    def mtu_by_driver(self) -> Mapping[str, int]:
+        """Return what the cloud carries on links of these drivers; empty unless the MTU is auto."""
+        if not self.is_auto:
+            return {}
+        from agent.clouds import CLOUDS  # noqa: PLC0415 - only auto asks for it
+
+        return CLOUDS[self.cloud].by_driver if self.cloud in CLOUDS else {}
+
+    @property
     def _target(self) -> tuple[int, str]:
         if isinstance(self.mtu, int):
             return self.mtu, ""

@@ -45,7 +45,8 @@ class Desired:
     refusal, a server that does not answer yet); ``first_values`` the journal's first value of each
     target that still holds a value of ours: no link is lowered below it. ``auto_from`` says what
     ``mtu_bytes`` comes from where it is auto, "" where a person named it. ``is_releasing``: links
-    that earlier settings tuned and these do not get their first MTU back.
+    that earlier settings tuned and these do not get their first MTU back. ``limits`` are what the
+    cloud carries on some links, below ``mtu_bytes``.
     """
 
     mtu_bytes: int
@@ -59,6 +60,7 @@ class Desired:
     ignored_targets: frozenset[str] = frozenset()
     auto_from: str = ""
     is_releasing: bool = False
+    limits: Mapping[LinkName, int] = field(default_factory=dict)
 
 
 def link_target(name: LinkName) -> str:
@@ -200,7 +202,9 @@ def _wanted_mtu(
         return link.mtu_bytes
     lowers = members(link, state)
     limits = [below[lower.name] for lower in lowers if lower.name in below]
-    limits += [each.max_mtu_bytes for each in (link, *_bonded(link, state)) if each.max_mtu_bytes]
+    every = (link, *_bonded(link, state))
+    limits += [each.max_mtu_bytes for each in every if each.max_mtu_bytes]
+    limits += [desired.limits[each.name] for each in every if each.name in desired.limits]
     mtu = max(min([target_bytes, *limits]), floor_bytes(link, desired.first_values))
     if link.kind in SETS_MEMBERS and any(
         lower.mtu_bytes > mtu > link.mtu_bytes for lower in lowers
@@ -248,6 +252,8 @@ def _why(link: Link, mtu_bytes: int, desired: Desired) -> str:
     target = "auto" if desired.auto_from else desired.mtu_bytes
     if mtu_bytes == link.max_mtu_bytes:
         return f"mtu {target}, held to the link's own maximum"
+    if mtu_bytes == desired.limits.get(link.name):
+        return f"mtu auto, {desired.auto_from} on this link's driver"
     if mtu_bytes == desired.ceilings.get(link.name):
         return f"mtu {target}, held to what the path passes"
     return f"mtu {target}, held to the links below or to the first value"

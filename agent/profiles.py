@@ -5,6 +5,8 @@ The first profile that matches wins; where none does, the file's top level holds
 be asked (labels off the cluster or before the API server answers) matches no rule about it.
 """
 
+from collections.abc import Mapping
+
 from agent.config import SETTINGS, AgentConfig, Profile
 from agent.facts import NodeFacts
 from agent.state import Finding, Reason, Severity
@@ -96,22 +98,30 @@ class Difference:
 
 
 def differences(base: AgentConfig, chosen: AgentConfig) -> tuple[Difference, ...]:
-    """Return what the chosen settings change of the top level's, sysctls row by row."""
+    """Return what the chosen settings change of the top level's, mappings key by key."""
     found: list[Difference] = []
     for setting in SETTINGS:
         before, after = getattr(base, setting.attribute), getattr(chosen, setting.attribute)
         if setting.path == "sysctls":
             found += _row_differences(base, chosen)
+        elif isinstance(before, dict) and isinstance(after, dict):
+            found += _mapping_differences(setting.path, before, after)
         elif setting.path != "profiles" and before != after:
             found.append(Difference(setting.path, _text(before), _text(after)))
     return tuple(found)
 
 
 def _row_differences(base: AgentConfig, chosen: AgentConfig) -> list[Difference]:
-    before = {row.key: _row(row) for row in base.sysctls}
-    after = {row.key: _row(row) for row in chosen.sysctls}
+    before = {str(row.key): _row(row) for row in base.sysctls}
+    after = {str(row.key): _row(row) for row in chosen.sysctls}
+    return _mapping_differences("sysctls", before, after)
+
+
+def _mapping_differences(
+    path: str, before: Mapping[str, object], after: Mapping[str, object]
+) -> list[Difference]:
     return [
-        Difference(f"sysctls.{key}", before.get(key, "none"), after.get(key, "none"))
+        Difference(f"{path}.{key}", _text(before.get(key, "none")), _text(after.get(key, "none")))
         for key in dict.fromkeys((*before, *after))
         if before.get(key) != after.get(key)
     ]

@@ -1,6 +1,6 @@
 """What one pass works on, and what is remembered between passes: endpoints, journal, ceilings."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from agent.config import AgentConfig
 from agent.endpoints import Known, RememberingResolver, from_mounts, gather, merge, read_file
@@ -18,15 +18,24 @@ from agent.verdict import Ceiling
 from common.record import dataclass, replace
 
 
+def _no_driver(_link: LinkName) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The outside, as the pass needs it; ``api_server`` is (address, port) when there is one."""
+    """
+    The outside, as the pass needs it; ``api_server`` is (address, port) when there is one.
+
+    ``driver`` names a link's driver, "" when that is not known.
+    """
 
     host: Host
     prober: Prober
     resolver: Resolver
     storage: Storage
     api_server: tuple[Address, int] | None = None
+    driver: Callable[[LinkName], str] = _no_driver
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +173,19 @@ class Survey:
                 self.ceilings = {item.link: item for item in self.journal.ceilings}
         return self.journal
 
+    def _limits(self, state: HostState) -> Mapping[LinkName, int]:
+        """Return what the cloud carries on links of some drivers, where that decides the MTU."""
+        limits = self._config.mtu_by_driver
+        if not limits:
+            return {}
+        found: dict[LinkName, int] = {}
+        for link in state.links:
+            ports = [one.name for one in state.links if one.master_index == link.index]
+            drivers = [self._tools.driver(name) for name in (link.name, *ports)]
+            if named := [limits[driver] for driver in drivers if driver in limits]:
+                found[link.name] = min(named)
+        return found
+
     def _scene(self, known: Known, state: HostState, ignored: frozenset[str]) -> Scene:
         journal = self.open_journal(state)
         values = {item.target: standing_value(item, state) for item in journal.originals}
@@ -174,6 +196,7 @@ class Survey:
         desired = Desired(
             mtu_bytes=config.mtu_bytes,
             auto_from=config.auto_from,
+            limits=self._limits(state),
             is_releasing=self.is_releasing and not known.is_incomplete,
             rows=config.sysctls,
             guard=MemoryGuard(config.memory_connections, config.memory_share),

@@ -14,7 +14,7 @@ from agent.host.resolve import SystemResolver
 from agent.host.storage import LinuxStorage
 from agent.journal import targets
 from agent.scene import Tools
-from agent.state import Address, SysctlKey
+from agent.state import Address, LinkName, SysctlKey
 from agent.targets import sysctl_key
 
 STATE_FOLDER = "/run/tunegate"
@@ -77,4 +77,11 @@ def build_tools(
     keys += [key for key in journaled if key and key not in keys]
     paths = HostPaths.from_environment(environment)
     storage = LinuxStorage(paths)
-    return Tools(LinuxHost(paths, keys), LinuxProber(), SystemResolver(), storage, api_server)
+    host = LinuxHost(paths, keys)
+    return Tools(host, LinuxProber(), SystemResolver(), storage, api_server, _driver_of)
+
+
+def _driver_of(link: LinkName) -> str:
+    from agent.host.driver import driver_of  # noqa: PLC0415 - only mtu auto asks, in few clouds
+
+    return driver_of(link)

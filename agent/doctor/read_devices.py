@@ -5,17 +5,17 @@ By ioctl, which answers for the network namespace of this process; /sys/class/ne
 whoever mounted it. Source: linux/ethtool.h, linux/sockios.h, netdevice(7).
 """
 
-import array
 import fcntl
 import socket
 import struct
 
 from agent.doctor.facts import Device
+from agent.host.driver import driver, ethtool
 from agent.state import LinkName
 
-_SIOCETHTOOL, _SIOCGIFHWADDR = 0x8946, 0x8927
-_GSET, _GDRVINFO, _GTSO, _GGRO = 0x01, 0x03, 0x1E, 0x2B
-_DRVINFO_BYTES, _CMD_BYTES = 196, 44
+_SIOCGIFHWADDR = 0x8927
+_GSET, _GTSO, _GGRO = 0x01, 0x1E, 0x2B
+_CMD_BYTES = 44
 _UNKNOWN_SPEEDS = (0, 0xFFFF, 0xFFFFFFFF)
 
 
@@ -25,37 +25,21 @@ def read_device(name: LinkName) -> Device:
         offloads = {"tso": _value(asked, name, _GTSO), "gro": _value(asked, name, _GGRO)}
         return Device(
             name,
-            driver=_driver(asked, name),
+            driver=driver(asked, name),
             mac=_mac(asked, name),
             speed_mbps=_speed(asked, name),
             offloads={key: bool(value) for key, value in offloads.items() if value is not None},
         )
 
 
-def _ethtool(asked: socket.socket, name: str, command: int, size: int) -> bytes | None:
-    """Return the answer to one ETHTOOL_* command, None when the driver does not know it."""
-    buffer = array.array("B", struct.pack("=I", command) + bytes(size - 4))
-    address, _ = buffer.buffer_info()
-    try:
-        fcntl.ioctl(asked, _SIOCETHTOOL, struct.pack("16sP16x", name.encode(), address))
-    except OSError:
-        return None
-    return buffer.tobytes()
-
-
 def _value(asked: socket.socket, name: str, command: int) -> int | None:
-    answer = _ethtool(asked, name, command, 8)
+    answer = ethtool(asked, name, command, 8)
     return struct.unpack_from("=I", answer, 4)[0] if answer else None
-
-
-def _driver(asked: socket.socket, name: str) -> str:
-    answer = _ethtool(asked, name, _GDRVINFO, _DRVINFO_BYTES)
-    return answer[4:36].partition(b"\0")[0].decode("ascii", "replace") if answer else ""
 
 
 def _speed(asked: socket.socket, name: str) -> int | None:
     """Return Mb/s of struct ethtool_cmd: its low half at byte 12, the high one at 28."""
-    answer = _ethtool(asked, name, _GSET, _CMD_BYTES)
+    answer = ethtool(asked, name, _GSET, _CMD_BYTES)
     if not answer:
         return None
     (low,), (high,) = struct.unpack_from("=H", answer, 12), struct.unpack_from("=H", answer, 28)

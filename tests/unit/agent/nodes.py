@@ -1,10 +1,11 @@
 """Ready-made nodes and settings for the tests of the agent's core."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from agent.config import AgentConfig, defaults
 from agent.scene import Tools
-from agent.state import Address, Reason, Report, Severity
+from agent.state import Address, LinkName, Reason, Report, Severity
 from agent.tune import Tuner
 from tests.fake_network import FakeProber, FakeResolver, FakeServer
 from tests.fakes import FakeHost, FakeStorage
@@ -25,6 +26,7 @@ class Node:
     resolver: FakeResolver = field(default_factory=FakeResolver)
     storage: FakeStorage = field(default_factory=FakeStorage)
     api_server: tuple[Address, int] | None = None
+    driver: Callable[[LinkName], str] = lambda _link: ""
 
     def __post_init__(self) -> None:
         """Put the network around the host."""
@@ -44,7 +46,8 @@ class Node:
 
     def tools(self, _config: AgentConfig) -> Tools:
         """Return the outside; this kernel shows its sysctls whatever the settings are."""
-        return Tools(self.host, self.prober, self.resolver, self.storage, self.api_server)
+        outside = (self.host, self.prober, self.resolver, self.storage, self.api_server)
+        return Tools(*outside, driver=self.driver)
 
 
 def two_links(folder: str) -> Node:

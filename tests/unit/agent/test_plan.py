@@ -323,6 +323,11 @@ def test_auto_says_which_limit_decided() -> None:
         found = plan(replace(desired, ceilings=ceilings), see(one_nic(max_mtu_bytes=most)))
         assert [change.why for change in found.changes] == [why]
         assert found.findings == ()
+    (change,) = plan(replace(desired, limits={LinkName("eth1"): 3900}), see(one_nic())).changes
+    assert (change.after, change.why) == (
+        "3900",
+        "mtu auto, the most that gcp carries on this link's driver",
+    )
 
 
 def test_a_row_that_is_no_longer_wanted_goes_back_where_it_is_ours() -> None:

@@ -193,6 +193,15 @@ def test_profiles_must_be_a_list(raw: str) -> None:
     assert error.startswith("c.yaml: profiles: must be a list of profiles, not ")
 
 
+def test_wishes_for_mounts_are_merged_key_by_key() -> None:
+    """A pool that wants another nconnect wants the same of the rest."""
+    config = settings("""\
+nfs: {want: {nconnect: 4, hard: true}}
+profiles: [{name: a, match: {}, settings: {nfs: {want: {nconnect: 16}}}}]
+""")
+    assert choose(config, facts()).config.nfs_want == {"nconnect": 16, "hard": True}
+
+
 def test_a_profile_can_be_asked_for_by_name() -> None:
     """Off the cluster nobody knows the labels."""
     config = settings(POOLS)
@@ -220,6 +229,10 @@ def test_differences_name_what_a_profile_changes() -> None:
         Difference("mtu", "8000", "auto"),
         Difference("sysctls.net.core.rmem_max", "16777216 (advisory)", "none"),
         Difference("sysctls.net.ipv4.tcp_rmem", "4096 87380 33554432", "4096 87380 67108864"),
+    )
+    wishes = settings("nfs: {want: {nconnect: 4}}")
+    assert differences(chosen, replace(chosen, nfs_want=wishes.nfs_want)) == (
+        Difference("nfs.want.nconnect", "none", "4"),
     )
     other = with_endpoints(chosen, [("fd00::1", 2049), ("nfs", 1)])
     assert differences(chosen, other) == (

@@ -219,6 +219,21 @@ def test_auto_takes_a_path_that_says_what_it_carries_for_its_target(node: Node) 
     )
 
 
+def test_auto_on_azure_is_what_the_driver_carries(node: Node) -> None:
+    """3900 over a Mellanox function that the storage link's traffic passes, 9000 over others."""
+    live = Live(node, "mtu: auto")
+    drivers = {"eth1": "hv_netvsc", "vf0": "mlx5_core", "eth0": "mana"}
+    node.driver = lambda name: drivers.get(name, "")
+    live.facts = NodeFacts({}, "azure:///subscriptions/x")
+    node.host.add("vf0", master="eth1")
+    live.loop.tuner = live.loop.tuner.renewed(live.loop.config, node.tools(live.loop.config))
+    live.loop.first_pass()
+    assert node.host.mtu("eth1") == 3900
+    assert live.published[-1].outcome is Outcome.TUNED
+    live.poll("mtu: 9000")
+    assert node.host.mtu("eth1") == 9000
+
+
 def test_sighup_reads_the_file_at_once_and_tries_the_full_size(node: Node) -> None:
     """A person who asks need not wait for the poll."""
     live = Live(node)
