@@ -6,11 +6,12 @@ mount. It reads mountinfo (already in the host's state), mountstats and the sock
 path of a mount: a server that is gone would hold the agent for ever.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 from agent.config import AgentConfig
-from agent.ports import HostError, Prober, Server, Storage
-from agent.state import Finding, HostState, Report
+from agent.parallel import side_by_side
+from agent.ports import Contact, HostError, Prober, Server, Storage
+from agent.state import Address, Endpoint, Finding, HostState, Reason, Report, Severity
 from agent.verdict import outcome_of
 from common.record import replace
 
@@ -26,9 +27,33 @@ class MountJudge:
         self._config = config
         self._storage = storage
         self._prober = prober
+        self._services: dict[Address, str] = {}
+
+    def ask(self, state: HostState, contacts: Mapping[Endpoint, Contact]) -> None:
+        """Ask the servers of version 3 that answer for what a new mount needs; may take seconds."""
+        answering = {each.address for each, contact in contacts.items() if contact.answered}
+        servers = [server for server in answering if self._uses_version_3(server, state)]
+        problems = side_by_side(self._prober.mount_service_problem, servers)
+        self._services = dict(zip(servers, problems, strict=True))
+
+    def _uses_version_3(self, server: Address, state: HostState) -> bool:
+        if any(mount.server == server and mount.fstype == "nfs" for mount in state.mounts):
+            return True
+        if "vers" not in self._config.nfs_want:
+            return False
+        from agent.nfs_want import parse_want  # noqa: PLC0415 - where versions are wanted
+
+        wish = parse_want(self._config.nfs_want)["vers"]
+        return bool(
+            wish and wish.accepts((3,)) and not wish.accepts((4, 1)) and not wish.accepts((4, 2))
+        )
 
     def findings(self, state: HostState) -> tuple[Finding, ...]:
-        """Return what is to be said of the mounts that exist now."""
+        """Return what is to be said of the mounts that exist now, and of new ones of version 3."""
+        services = tuple(_unreachable(*item) for item in self._services.items() if item[1])
+        return (*self._of_mounts(state), *services)
+
+    def _of_mounts(self, state: HostState) -> tuple[Finding, ...]:
         if not state.mounts:
             return ()
         from agent.nfs_checks import Seen, judge  # noqa: PLC0415 - once there are mounts
@@ -60,3 +85,11 @@ class MountJudge:
         if listing.unlisted:
             return None
         return {(found.remote, found.remote_port) for found in listing.connections}
+
+
+def _unreachable(server: Address, problem: str) -> Finding:
+    message = (
+        f"{server}: {problem}; NFSv3 mounts that exist go on, new ones will fail: open port 111 "
+        "and mountd's port to this node, mount with mountport=, or use version 4"
+    )
+    return Finding("nfs", Severity.NOTE, Reason.MOUNT_SERVICE_UNREACHABLE, server, message)

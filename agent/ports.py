@@ -104,6 +104,10 @@ class Prober(Protocol):
         """Return the established connections to these servers; raises HostError."""
         ...
 
+    def mount_service_problem(self, server: Address) -> str:
+        """Return what keeps a new NFSv3 mount of a server from working (rpcbind, mountd), or ""."""
+        ...
+
     def destroy(self, connections: Iterable[TcpConnection]) -> int:
         """Destroy these connections, return how many were there; raises HostError as above."""
         ...

@@ -245,6 +245,7 @@ class Reason(StrEnum):
     NO_ATTRIBUTE_CACHE = "NoAttributeCache"
     SECURITY_UNWANTED = "SecurityUnwanted"
     NFS_OPTION_UNWANTED = "NfsOptionUnwanted"
+    MOUNT_SERVICE_UNREACHABLE = "MountServiceUnreachable"
     NOT_CHECKABLE_HERE = "NotCheckableHere"
 
 

@@ -96,6 +96,7 @@ class Tuner:
         self._survey.withheld = {}
         scene = self._survey.look()
         contacts = self._paths.contact(scene)
+        self.mounts.ask(scene.state, contacts)
         scene = self._withhold_silent(scene, contacts)
         seen = self._inspect(scene, self._paths.prove(scene, contacts), heals=False)
         return self._report(scene, (), seen, ())
@@ -117,6 +118,8 @@ class Tuner:
         self._survey.withheld = {}
         scene = self._survey.look(ignored)
         contacts = self._paths.contact(scene)
+        if self.scene:  # the first pass has the gate to open
+            self.mounts.ask(scene.state, contacts)
         scene = self._withhold_silent(scene, contacts)
         before = baseline.ask(self._tools, scene)
         before_write()

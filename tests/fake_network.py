@@ -55,6 +55,7 @@ class FakeProber:
     reopens: Callable[[TcpConnection], TcpConnection | None] = lambda _: None
     unlisted: int = 0
     cannot_list: HostError | None = None
+    mount_problems: dict[str, str] = field(default_factory=dict)
     sent: list[str] = field(default_factory=list)
 
     def contact(self, endpoint: Endpoint) -> Contact:
@@ -139,6 +140,11 @@ class FakeProber:
         self.sent.append("list")
         wanted = [item for item in self.opened if (item.remote, item.remote_port) in servers]
         return Listing(tuple(wanted), self.unlisted)
+
+    def mount_service_problem(self, server: Address) -> str:
+        """Say what was put there for this server."""
+        self.sent.append(f"rpcbind {server}")
+        return self.mount_problems.get(server, "")
 
     def destroy(self, connections: Iterable[TcpConnection]) -> int:
         """Close these connections; ``reopens`` says what their owners open then."""

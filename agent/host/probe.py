@@ -115,6 +115,12 @@ class LinuxProber:
 
         return list_connections(servers)
 
+    def mount_service_problem(self, server: Address) -> str:
+        """Return what keeps a new NFSv3 mount of a server from working (rpcbind, mountd), or ""."""
+        from agent.host.rpcbind import mount_service_problem  # noqa: PLC0415 - version 3 only
+
+        return mount_service_problem(server)
+
     def destroy(self, connections: Iterable[TcpConnection]) -> int:
         """Destroy these connections, return how many were still there; raises HostError."""
         from agent.host.sockets import destroy  # noqa: PLC0415 - off the happy path

@@ -1,13 +1,14 @@
 """Mounts in plan, verify and the loop: judged without a packet, and not before the gate."""
 
 import time
+from dataclasses import replace
 from errno import ENOENT
 
 from agent.news import News
 from agent.nfs_stats import MountStats, Statistics, Transport
 from agent.ports import HostError
 from agent.state import Outcome, Reason
-from tests.fakes import mounted
+from tests.fakes import AS_WANTED, mounted
 from tests.unit.agent.nodes import SERVER, Node, reasons
 from tests.unit.agent.test_reconcile import Turning
 
@@ -129,3 +130,34 @@ def test_what_was_found_otherwise_stays(node: Node) -> None:
     assert again.findings == report.findings[:-1]
     assert again.outcome is Outcome.DEGRADED
     assert tuner.mounts.judged(mounted_state, again) == report
+
+
+V3 = mounted(source=f"{SERVER}:/m", options=AS_WANTED.replace("4.2", "3"))
+
+
+def test_a_firewall_before_rpcbind_is_advice_where_version_3_is_used(node: Node) -> None:
+    """Verify asks; the first pass does not, which has the gate to open."""
+    node.prober.mount_problems[SERVER] = "rpcbind (port 111) does not answer"
+    node.host.mounts = (V3,)
+    tuner = node.tuner()
+    assert "MountServiceUnreachable" not in reasons(tuner.tune())
+    assert f"rpcbind {SERVER}" not in node.prober.sent
+    report = tuner.tune()
+    assert report.outcome is Outcome.TUNED
+    (finding,) = report.findings
+    assert finding.message.startswith(f"{SERVER}: rpcbind (port 111) does not answer; NFSv3 mounts")
+    assert "MountServiceUnreachable" in reasons(node.tuner().verify())
+
+
+def test_rpcbind_is_asked_only_where_it_matters(node: Node) -> None:
+    """Not for version 4, nor of a server that is gone; but where nothing newer than 3 is wanted."""
+    node.prober.mount_problems[SERVER] = "rpcbind (port 111) does not answer"
+    node.host.mounts = (WANTED,)
+    assert "MountServiceUnreachable" not in reasons(node.tuner().verify())
+    node.host.mounts = ()
+    node.config = replace(node.config, nfs_want={"vers": [3, ">=4.1"]})
+    assert "MountServiceUnreachable" not in reasons(node.tuner().verify())
+    node.config = replace(node.config, nfs_want={"vers": 3})
+    assert "MountServiceUnreachable" in reasons(node.tuner().verify())
+    node.prober.servers[SERVER].answers = False
+    assert "MountServiceUnreachable" not in reasons(node.tuner().verify())
