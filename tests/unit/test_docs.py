@@ -7,10 +7,12 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from agent.cli import main
-from agent.config import SETTINGS
+from agent.config import SETTINGS, decode
 from agent.doctor.remark import CHECKS
+from agent.facts import NodeFacts
 from agent.metrics import StatusCollector
 from agent.nfs_metrics import NfsCollector
+from agent.profiles import choose
 from agent.state import Outcome, Plan, Reason, Report
 from agent.status import Status
 from common.names import AGENT_METRIC_PREFIX
@@ -73,6 +75,18 @@ def test_every_command_is_documented(capsys: pytest.CaptureFixture[str]) -> None
 def test_every_check_of_the_doctor_is_documented() -> None:
     """The table of the doctor's checks and CHECKS name the same."""
     assert first_column("Doctor", "^[a-z]") == set(CHECKS)
+
+
+def test_the_example_of_profiles_can_be_used() -> None:
+    """What a person copies is a configuration, and chooses what the text says."""
+    example = re.findall(r"```yaml\n(.*?)```", section("Profiles"), re.DOTALL)[0]
+    config = decode(example, "docs/agent.md", {})
+    pool = {"doks.digitalocean.com/node-pool": "h200"}
+    assert choose(config, NodeFacts(pool, "digitalocean://1")).name == "h100"
+    assert choose(config, NodeFacts({**pool, "doks.digitalocean.com/node-pool": "l40s"})).name == (
+        "l40s"
+    )
+    assert choose(config, NodeFacts({})).name == "default"
 
 
 def test_versions_agree() -> None:
