@@ -6,6 +6,7 @@ opens so many and keeps them. Both print one line, ``ready``, when they are. SIG
 """
 
 import resource
+import selectors
 import socket
 import sys
 import time
@@ -14,18 +15,32 @@ from contextlib import ExitStack
 LISTEN_BACKLOG = 4096
 SPARE_DESCRIPTORS = 100
 _CONNECT_SECONDS = 10.0
+_RECEIVE_BYTES = 65536
 
 
 def serve(address: str, port: int) -> None:
-    """Accept connections and keep them, without ever answering."""
+    """Accept connections and take what comes, without ever answering; close what was closed."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as listener, ExitStack() as kept:
+    with socket.socket(family) as listener, selectors.DefaultSelector() as selector:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address, port))
         listener.listen(LISTEN_BACKLOG)
+        selector.register(listener, selectors.EVENT_READ)
         print("ready", flush=True)
         while True:
-            kept.enter_context(listener.accept()[0])
+            for key, _ in selector.select():
+                if key.fileobj is listener:
+                    selector.register(listener.accept()[0], selectors.EVENT_READ)
+                elif isinstance(key.fileobj, socket.socket) and _is_over(key.fileobj):
+                    selector.unregister(key.fileobj)
+                    key.fileobj.close()
+
+
+def _is_over(connection: socket.socket) -> bool:
+    try:
+        return not connection.recv(_RECEIVE_BYTES)
+    except OSError:
+        return True
 
 
 def hold(address: str, port: int, count: int) -> None:
