@@ -1,7 +1,7 @@
 # Every target sets up what it needs by itself; see tests/lab/bootstrap.sh.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test vm-test demo bench lab-up lab-shell lab-down clean lint
+.PHONY: help setup check test vm-test soak demo bench lab-up lab-shell lab-down clean lint
 MAKEFLAGS += --no-print-directory
 
 BOOTSTRAP := tests/lab/bootstrap.sh
@@ -37,6 +37,10 @@ test: ## everything: `make check`, and all tests on the real parts (root)
 vm-test: ## what the agent does to real NFS mounts, in a guest (root; KERNEL=6.1 for the older one)
 	@$(BOOTSTRAP) all
 	@$(NO_SKIPS) .venv/bin/pytest tests/vm
+
+soak: ## half an hour of faults of every kind; the agent must stay well and not grow (root)
+	@$(BOOTSTRAP) all
+	@$(PYTHON) -m tests.soak
 
 demo: ## watch a GPU node being tuned, proven and opened, end to end (root)
 	@$(BOOTSTRAP) all
