@@ -36,3 +36,6 @@ def run(pairs: int, say: Callable[[str], None], row: Row) -> None:
             row(f"{title} {before} KiB", [gain.before / _MEGA for gain in gains], "MB/s")
             row(f"{title} {after} KiB by the agent", [gain.after / _MEGA for gain in gains], "MB/s")
             row(f"ratio, pair by pair ({least:g} at least)", [gain.ratio for gain in gains], "x")
+        least = loading.SOON_MILLISECONDS
+        found = loading.waits(storage, 4 * pairs)
+        row(f"mount to its read-ahead ({least:g} at most)", found, "ms")

@@ -1,10 +1,13 @@
-"""How fast a mapped file comes over a delayed path, before and after the agent has been there."""
+"""How fast a mapped file comes over a delayed path, and how soon the agent is at a new mount."""
 
+import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.vm.storage import ENDPOINT, Storage
+from agent.readahead import DEFAULT_KIB
+from tests.vm.running import running
+from tests.vm.storage import ENDPOINT, SERVER, Storage
 
 FILE = "/models/weights"
 FOLDER = "/mnt/loading"
@@ -13,6 +16,9 @@ MTU = 9000
 OPTIONS = "vers=4.2,nconnect=8,ro,actimeo=30"  # as the agent wants them of weights
 WANTED_RATIOS = {2: 3.0, 10: 8.0}
 """Least gain by the round trip's milliseconds."""
+
+SOON_MILLISECONDS = 50.0
+"""How long a new mount may be without its read-ahead, by the clock of a counted guest."""
 
 _READ_SECONDS = 100.0
 
@@ -47,6 +53,17 @@ def measure(storage: Storage, delay_milliseconds: float) -> Gain:
         if ended.returncode:
             raise AssertionError(ended.stdout + ended.stderr)
         return Gain(before, _read(storage), before_kib, _kib(storage))
+
+
+def waits(storage: Storage, mounts: int) -> list[float]:
+    """Return the milliseconds that each of so many mounts had to wait for the running agent."""
+    program = ["python3", "-m", "tests.vm.inside.mounting", str(mounts), str(DEFAULT_KIB)]
+    with running(storage.guest):
+        argv = [*program, f"{SERVER}:/models", FOLDER]
+        ended = storage.guest.run(argv, timeout_seconds=_READ_SECONDS)
+    storage.guest.agent("revert")
+    found: list[float] = json.loads(ended.stdout)
+    return found
 
 
 def median_ratio(gains: Sequence[Gain]) -> float:

@@ -24,3 +24,9 @@ def test_a_mapped_file_loads_several_times_as_fast(
     gain = loading.measure(prepared, milliseconds)
     assert (gain.before_kib, gain.after_kib) == (128, DEFAULT_KIB)
     assert gain.ratio >= least
+
+
+def test_a_mount_has_its_read_ahead_before_a_pod_reads(prepared: Storage) -> None:
+    """The agent is at each new mount at once, by a clock that a busy machine does not move."""
+    found = loading.waits(prepared, 4)
+    assert max(found) < loading.SOON_MILLISECONDS
