@@ -179,8 +179,13 @@ def _serve(
         )
         signals.attach(loop.wake)
         loop.first_pass()
-        reporter.await_first(FIRST_WRITE_SECONDS)  # what follows is imports: they would delay it
-        _watch_and_turn(config, environment, loop, status, log, tools(config))
+        from agent.host.watch import FileWatch  # noqa: PLC0415 - the first pass needs no watch
+
+        with FileWatch(mountinfo_path(environment), loop.mounts_changed):
+            loop.mounts_changed()  # what was mounted during the pass
+            # what follows is imports: they would delay it
+            reporter.await_first(FIRST_WRITE_SECONDS)
+            _watch_and_turn(config, loop, status, log, tools(config))
     finally:
         reporter.close()
 
@@ -193,14 +198,13 @@ def _rivals() -> tuple[str, ...]:
 
 def _watch_and_turn(
     config: AgentConfig,
-    environment: Mapping[str, str],
     loop: Reconciler,
     status: Status,
     log: Log,
     tools: Tools,
 ) -> None:
     """Start what the gate need not wait for, then turn until told to stop."""
-    from agent.host.watch import FileWatch, LinkWatch  # noqa: PLC0415 - after the gate
+    from agent.host.watch import LinkWatch  # noqa: PLC0415 - after the gate
     from agent.nfs_counters import NfsCounters  # noqa: PLC0415 - after the gate
     from agent.nfs_metrics import NfsCollector  # noqa: PLC0415 - after the gate
     from agent.server import StatusServer  # noqa: PLC0415 - prometheus-client costs 40 ms
@@ -209,8 +213,6 @@ def _watch_and_turn(
     try:
         links = LinkWatch(lambda: loop.wake(News.HOST))
         closers.append(links.close)
-        mounts = FileWatch(mountinfo_path(environment), loop.mounts_changed)
-        closers.append(mounts.close)
         if config.server_port:
             try:
                 servers = NfsCollector(NfsCounters(tools.storage, tools.prober).read)
