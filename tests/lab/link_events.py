@@ -29,10 +29,17 @@ class LinkEvents:
         self._events: list[LinkEvent] = []
         self._news = threading.Condition()
         command = ["nsenter", f"--net={namespace.path}", "ip", "-ts", "-o", "monitor", "link"]
-        self._monitor = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        # a signal in these lines must not leave it behind, so it dies with its parent as well
+        self._monitor = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "TERM", *command], stdout=subprocess.PIPE, text=True
+        )
         self._thread = threading.Thread(target=self._collect, daemon=True)
-        self._thread.start()
-        self._await_subscription(namespace)
+        try:
+            self._thread.start()
+            self._await_subscription(namespace)
+        except BaseException:
+            self._close()
+            raise
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -40,6 +47,9 @@ class LinkEvents:
 
     def __exit__(self, *_: object) -> None:
         """Stop collecting."""
+        self._close()
+
+    def _close(self) -> None:
         self._monitor.terminate()
         self._monitor.wait()
         self._thread.join()
