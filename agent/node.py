@@ -80,6 +80,7 @@ class Wanted:
     ``outcome`` None means that the node is not judged (starting, observing, standing by): labels
     and annotation go, the condition is Unknown. PENDING keeps what this boot has already said.
     ``reason`` is CamelCase, ``message`` one sentence; ``link_mtus`` are in bytes, as read back.
+    ``is_held`` is for a node that a person keeps from being tuned: its record stays.
     ``beat_seconds`` is how often the condition is written though nothing changed, 0 for never.
     """
 
@@ -92,6 +93,7 @@ class Wanted:
     open_gate: bool
     taint_keys: tuple[str, ...] = names.GATE_TAINTS
     beat_seconds: int = 0
+    is_held: bool = False
     profile: str = ""  # the profile's name, "" for the file's top level
 
 

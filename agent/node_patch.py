@@ -179,7 +179,9 @@ def _wanted_maps(
     if wanted.outcome is Outcome.PENDING and view.recorded_boot_id == wanted.boot_id:
         return {}, {}
     if wanted.outcome in (None, Outcome.PENDING):
-        return {names.LABEL_NETWORK: None, names.LABEL_MTU: None}, {names.ANNOTATION_STATE: None}
+        # a mode's record stands without a verdict: its boot and beat show whether it still holds
+        record = state_annotation(view, wanted, now_seconds) if wanted.is_held else None
+        return {names.LABEL_NETWORK: None, names.LABEL_MTU: None}, {names.ANNOTATION_STATE: record}
     smallest = min(wanted.link_mtus.values(), default=None)
     labels = {
         names.LABEL_NETWORK: str(wanted.outcome),

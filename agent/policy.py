@@ -105,6 +105,7 @@ def held(mode: Mode, message: str, config: AgentConfig, boot_id: str) -> Wanted:
         message=message,
         open_gate=config.gate_on_standby == "open",
         beat_seconds=config.node_heartbeat_seconds,
+        is_held=True,
     )
 
 

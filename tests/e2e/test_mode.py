@@ -1,5 +1,7 @@
 """The label ``tunegate.io/mode`` on a real Node: obeyed at the start and while running."""
 
+import json
+
 import pytest
 
 from common.names import ANNOTATION_STATE, LABEL_MODE, LABEL_MTU, LABEL_NETWORK
@@ -68,7 +70,8 @@ def test_off_puts_first_values_back_and_stands_by_without_a_restart(stage: Stage
     assert "link/eth1/mtu 9000 -> 1500" in condition(node)["message"]
     assert (stage.host.mtu("eth1"), stage.host.sysctl("net.ipv4.tcp_wmem")) == (1500, first)
     assert label(node, LABEL_NETWORK) is label(node, LABEL_MTU) is None
-    assert ANNOTATION_STATE not in node["metadata"].get("annotations", {})
+    record = json.loads(node["metadata"]["annotations"][ANNOTATION_STATE])
+    assert (record["outcome"], record["links"], record["beat"]) == ("", {}, 3600)
     stage.host.set_mtu("eth1", 1400)
     stage.quiet()
     assert stage.host.mtu("eth1") == 1400
