@@ -40,11 +40,19 @@ def main() -> None:
     device = f"{os.major(found.st_dev)}:{os.minor(found.st_dev)}"
     _say(opened={"size": found.st_size, "device": device})
     for line in sys.stdin:
-        task = json.loads(line)
         try:
-            _say(run=_run(path, descriptor, task))
+            _say(run=_reopened(path, json.loads(line)))
         except OSError as error:
             _say(error=error.strerror or str(error))
+
+
+def _reopened(path: str, task: dict[str, object]) -> dict[str, object]:
+    """Do one run on a file opened for it: an open file keeps the read-ahead of that moment."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return _run(path, descriptor, task)
+    finally:
+        os.close(descriptor)
 
 
 def _say(**message: object) -> None:

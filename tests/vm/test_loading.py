@@ -1,10 +1,12 @@
 """What read-ahead is worth to a model loader, by the agent itself."""
 
+import json
+
 import pytest
 
 from agent.readahead import DEFAULT_KIB
 from tests.vm import loading
-from tests.vm.storage import Storage
+from tests.vm.storage import ENDPOINT, Storage
 
 pytestmark = pytest.mark.vm
 
@@ -30,3 +32,19 @@ def test_a_mount_has_its_read_ahead_before_a_pod_reads(prepared: Storage) -> Non
     """The agent is at each new mount at once, by a clock that a busy machine does not move."""
     found = loading.waits(prepared, 4)
     assert max(found) < loading.SOON_MILLISECONDS
+
+
+def test_bench_shows_it_to_a_person(prepared: Storage) -> None:
+    """`bench --apply` on the mounted file: the ratio, and the read-ahead that brought it."""
+    prepared.delay(10)
+    path = f"{loading.FOLDER}/{loading.FILE.rpartition('/')[2]}"
+    argv = ("bench", "--file", path, "--mode", "mmap", "--runs", "1", "--apply", "--seconds", "99")
+    with prepared.mount(loading.FOLDER, loading.OPTIONS):
+        ended = prepared.guest.agent(
+            *argv, "--output", "json", variables=ENDPOINT, timeout_seconds=200.0
+        )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    found = json.loads(ended.stdout)
+    assert found["ratios"]["mmap"] >= 4
+    kib = [held["settings"]["readAheadKib"] for held in (found["before"], found)]
+    assert kib == [128, DEFAULT_KIB]
