@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from agent.nfs import NfsMount
-from agent.readahead import ReadAheadChange, ReadAheadPolicy, Wanted, target_of, wanted
+from agent.readahead import ReadAhead, ReadAheadChange, ReadAheadPolicy, Wanted, target_of, wanted
 from agent.state import Finding, HostState, LeftAlone, Reason, Severity
 from common.record import dataclass
 
@@ -21,19 +21,34 @@ class MountPlan:
     wanted_kib: Mapping[str, int]
 
 
-def plan_mounts(policy: ReadAheadPolicy, state: HostState) -> MountPlan:
-    """Return the writes that raise every NFS superblock's read-ahead to what is wanted."""
+def plan_mounts(
+    policy: ReadAheadPolicy, state: HostState, first_values: Mapping[str, str] | None = None
+) -> MountPlan:
+    """
+    Return the writes that raise every NFS superblock's read-ahead to what is wanted.
+
+    ``first_values`` are the first values by target of what still holds a value of ours: what
+    earlier settings raised higher comes down to what is wanted now, but for a measured size, which
+    varies by itself.
+    """
     changes: list[ReadAheadChange] = []
     left_alone: list[LeftAlone] = []
     read_only: list[str] = []
     wanted_kib: dict[str, int] = {}
     for mount in state.mounts:
-        aim = wanted(policy, state.round_trips.get(mount.server), _megabits(mount, state))
         now = state.read_ahead.get(mount.device)
-        if aim is None or now is None:
+        if now is None:
             continue
-        wanted_kib[mount.device] = aim.kib
-        if now.kib >= aim.kib:
+        aim = wanted(policy, state.round_trips.get(mount.server), _megabits(mount, state))
+        first = (first_values or {}).get(target_of(mount.device))
+        lower = None if first is None else _lower(policy, aim, int(first), now)
+        if aim:
+            wanted_kib[mount.device] = aim.kib
+        if lower:
+            changes.append(_change(mount, now.superblock, now.kib, lower))
+        elif aim is None:
+            continue
+        elif now.kib >= aim.kib:
             why = "already at or above what is wanted" if now.kib > aim.kib else "as wanted"
             left_alone.append(LeftAlone(target_of(mount.device), str(now.kib), why))
         elif now.is_writable:
@@ -44,6 +59,16 @@ def plan_mounts(policy: ReadAheadPolicy, state: HostState) -> MountPlan:
     if policy.kib and state.mounts and state.read_ahead_problem:
         findings.append(_unreadable(state.read_ahead_problem))
     return MountPlan(tuple(changes), tuple(left_alone), tuple(findings), wanted_kib)
+
+
+def _lower(
+    policy: ReadAheadPolicy, aim: Wanted | None, first_kib: int, now: ReadAhead
+) -> Wanted | None:
+    """Return what a value of ours comes down to, None where it stays."""
+    kib = max(first_kib, aim.kib if aim else 0)
+    if policy.is_measured or not now.is_writable or now.kib <= kib:
+        return None
+    return Wanted(kib, "no longer wanted: its first value" if kib == first_kib else "read-ahead")
 
 
 def _change(mount: NfsMount, superblock: int, now_kib: int, aim: Wanted) -> ReadAheadChange:

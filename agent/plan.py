@@ -79,7 +79,7 @@ def plan(desired: Desired, state: HostState) -> Plan:
         _plan_sysctl(row, desired, state, changes, left_alone, findings)
     changes += _unwanted_sysctls(desired, state)
     findings += _maximum_findings(choice, desired, state)
-    mounts = plan_mounts(desired.read_ahead, state)
+    mounts = plan_mounts(desired.read_ahead, state, desired.first_values)
     links = {name: wanted[name] for name in choice.links}
     kept = [
         change

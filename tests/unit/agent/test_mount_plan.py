@@ -115,3 +115,29 @@ def test_an_unmounted_mount_is_no_refusal() -> None:
     """It needs nothing any more."""
     assert is_gone(CHANGE, HostError(CHANGE.target, ENODEV, "gone"))
     assert not is_gone(CHANGE, HostError(CHANGE.target, EACCES, "no"))
+
+
+@pytest.mark.parametrize(
+    ("kib", "first", "after", "why"),
+    [
+        (0, "128", "128", "no longer wanted: its first value"),
+        (1024, "128", "1024", "read-ahead"),
+        (1024, "4096", "4096", "no longer wanted: its first value"),
+    ],
+)
+def test_what_earlier_settings_raised_comes_down(
+    kib: int, first: str, after: str, why: str
+) -> None:
+    """To what is wanted now, never below the first value, and only where ours still stands."""
+    state = state_of(15360)
+    (change,) = plan_mounts(ReadAheadPolicy(kib), state, {"readahead/0:50": first}).changes
+    assert (change.before, change.after, change.why) == ("15360", after, why)
+    assert plan_mounts(ReadAheadPolicy(kib), state, {}).changes == ()
+    done = state_of(int(after))
+    assert plan_mounts(ReadAheadPolicy(kib), done, {"readahead/0:50": first}).changes == ()
+
+
+def test_a_measured_size_only_rises() -> None:
+    """It varies by itself, and a reader should not feel that."""
+    plan = plan_mounts(ReadAheadPolicy(AUTO), state_of(65536), {"readahead/0:50": "128"})
+    assert plan.changes == ()

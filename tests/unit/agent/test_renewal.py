@@ -94,6 +94,19 @@ def test_what_is_no_longer_wanted_goes_back(node: Node) -> None:
     assert live.published[-1].outcome is Outcome.TUNED
 
 
+def test_a_smaller_read_ahead_is_applied_to_mounts_that_are_ours(node: Node) -> None:
+    """Off puts the first value back; what somebody set by hand stays."""
+    node.host.mount("0:50", 128, source=f"{SERVER}:/a")
+    node.host.mount("0:51", 128, source=f"{SERVER}:/b")
+    live = Live(node)
+    live.loop.first_pass()
+    live.poll("readAhead: {kib: 1024}")
+    assert [node.host.read_ahead[device].kib for device in ("0:50", "0:51")] == [1024, 1024]
+    node.host.set_read_ahead("0:51", 2048)
+    live.poll("readAhead: {kib: 0}")
+    assert [node.host.read_ahead[device].kib for device in ("0:50", "0:51")] == [128, 2048]
+
+
 def test_links_that_are_no_longer_chosen_go_back(node: Node) -> None:
     """Where the settings about links changed; other changes leave a link alone."""
     live = Live(node)
