@@ -3,17 +3,18 @@
 import argparse
 import os
 from collections.abc import Mapping
+from shlex import quote
 
-from agent.clouds import Cloud, detect_from_dmi, detect_from_provider_id
+from agent.clouds import CLOUDS, Cloud, detect_from_provider_id
+from agent.commands.profile import chosen
 from agent.commands.terminal import FINE, NOT_FINE, is_coloured, is_unicode, say
 from agent.config import AgentConfig
 from agent.doctor.diagnose import diagnose
-from agent.doctor.facts import Facts, NodeSeen, Wishes
+from agent.doctor.facts import Facts, Wishes
 from agent.doctor.read_devices import read_device
 from agent.doctor.read_files import HostFiles
 from agent.doctor.read_host import (
     is_container,
-    read_dmi,
     read_kernel,
     read_node,
     read_record,
@@ -23,11 +24,11 @@ from agent.doctor.show import diagnosis_json, diagnosis_text
 from agent.facts import NodeFacts
 from agent.links import stack
 from agent.parse import ConfigError
-from agent.profiles import choose
+from agent.profiles import Chosen
 from agent.scene import Scene
 from agent.state import Finding, HostState, LinkName, Outcome, Plan, Report
 from agent.tune import Tuner
-from agent.wiring import build_tools, state_folder
+from agent.wiring import build_tools, machine_cloud, state_folder
 
 ROOT_VARIABLE = "TUNEGATE_HOST_ROOT"
 
@@ -75,15 +76,16 @@ def _facts(
 ) -> Facts:
     root, is_host = _root(options, environment)
     node = read_node(config.node_name, config.gate_taints, environment)
-    cloud, cloud_by = _cloud(node)
-    known = NodeFacts(node.labels, node.provider_id, cloud.name if cloud else "")
-    config = choose(config, known).config
+    seen = NodeFacts(node.labels, node.provider_id) if node.labels is not None else None
+    profile = chosen(config, options, environment, seen)
+    config = profile.config
+    cloud, cloud_by = _cloud(options.provider_id or node.provider_id, environment)
     tuner = Tuner(config, build_tools(config, environment), state_folder(environment))
     scene, report = _judged(tuner, is_probed=not options.no_probes)
     files = HostFiles(root)
     carriers = {name: _layers(name, scene.state) for name in report.plan.links}
     return Facts(
-        wishes=Wishes(config.mtu_bytes, config.sysctls, _typed(options)),
+        wishes=_wishes(profile, options),
         state=scene.state,
         report=report,
         is_probed=not options.no_probes,
@@ -140,12 +142,21 @@ def _layers(name: LinkName, state: HostState) -> tuple[LinkName, ...]:
     return tuple(dict.fromkeys((name, *below, *bound))) if link.kind != "bridge" else (name, *below)
 
 
-def _cloud(node: NodeSeen) -> tuple[Cloud | None, str]:
-    if cloud := detect_from_provider_id(node.provider_id):
+def _cloud(provider_id: str, environment: Mapping[str, str]) -> tuple[Cloud | None, str]:
+    if cloud := detect_from_provider_id(provider_id):
         return cloud, "by the Node's providerID"
-    return detect_from_dmi(read_dmi()), "by the machine's DMI"
+    return CLOUDS.get(machine_cloud(environment)), "by the machine's firmware"
 
 
-def _typed(options: argparse.Namespace) -> tuple[str, ...]:
-    config = ("--config", options.config) if options.config else ()
-    return (*config, *(word for item in options.endpoint for word in ("--endpoint", item)))
+def _wishes(profile: Chosen, options: argparse.Namespace) -> Wishes:
+    """Return what the settings ask for, with the options to repeat in the next command."""
+    typed = [("--config", options.config)] if options.config else []
+    typed += [("--endpoint", item) for item in options.endpoint]
+    typed += [("--profile", options.profile)] if options.profile else []
+    typed += [("--node-label", item) for item in options.node_label]
+    typed += [("--provider-id", options.provider_id)] if options.provider_id else []
+    words = tuple(quote(word) for pair in typed for word in pair)
+    name = f"{profile.name} ({profile.why})" if profile.config.profile else ""
+    return Wishes(
+        profile.config.mtu_bytes, profile.config.sysctls, words, name, profile.passed_over
+    )

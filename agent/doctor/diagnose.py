@@ -6,6 +6,7 @@ from agent.doctor.facts import Facts
 from agent.doctor.judge_agent import judge_journal, judge_node
 from agent.doctor.judge_kernel import judge_kernel
 from agent.doctor.judge_links import judge_links, judge_sysctls
+from agent.doctor.judge_mounts import judge_mounts
 from agent.doctor.judge_others import judge_others
 from agent.doctor.judge_report import judge_findings, judge_paths
 from agent.doctor.judge_rights import judge_rights
@@ -23,6 +24,7 @@ def diagnose(facts: Facts) -> Diagnosis:
         *judge_links(facts),
         *judge_sysctls(facts),
         *judge_paths(facts),
+        *judge_mounts(facts),
         *judge_findings(facts),
         *judge_others(facts),
         *judge_journal(facts),

@@ -124,11 +124,18 @@ class NodeSeen:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the settings ask for: the MTU, the sysctl rows, and how the person typed it."""
+    """
+    What the settings ask for: the MTU, the sysctl rows, and how the person typed it.
+
+    ``arguments`` are the options to repeat in the next command. ``profile`` names the profile that
+    won and why, "" where none did; ``passed_over`` says why not each one before it.
+    """
 
     mtu_bytes: int
     rows: tuple[SysctlRow, ...]
-    arguments: tuple[str, ...] = ()  # --config and --endpoint, to repeat in the next command
+    arguments: tuple[str, ...] = ()
+    profile: str = ""
+    passed_over: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,9 @@ def _running(facts: Facts) -> Remark:
 
 def _plain(target: str) -> str:
     kind, _, rest = target.partition("/")
-    return f"{rest.removesuffix('/mtu')} MTU" if kind == "link" and rest.endswith("/mtu") else rest
+    if kind == "readahead":
+        return f"read-ahead of {rest}, KiB"
+    return f"{rest.removesuffix('/mtu')} MTU" if kind == "link" else rest
 
 
 def judge_node(node: NodeSeen, *, agent_runs: bool) -> tuple[Remark, ...]:

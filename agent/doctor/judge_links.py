@@ -1,6 +1,6 @@
 """The storage links: MTU now, wanted and possible, driver, cloud, and what is left alone. Pure."""
 
-from agent.doctor.facts import Device, Facts
+from agent.doctor.facts import Device, Facts, Wishes
 from agent.doctor.remark import Group, Mark, Remark
 from agent.state import Endpoint, Link, LinkName, SysctlChange
 from agent.sysctls import SysctlRow
@@ -130,13 +130,13 @@ def _left_alone(facts: Facts) -> Remark | None:
 
 
 def judge_sysctls(facts: Facts) -> tuple[Remark, ...]:
-    """Return a remark for each sysctl of the settings that this kernel has."""
+    """Return the profile that won, and a remark for each sysctl that this kernel has."""
     planned = {
         change.key: change
         for change in facts.report.plan.changes
         if isinstance(change, SysctlChange)
     }
-    remarks = []
+    remarks = [*_profile(facts.wishes)]
     for row in facts.wishes.rows:
         setting = facts.state.sysctls.get(row.key)
         change = planned.get(row.key)
@@ -153,3 +153,12 @@ def _low(row: SysctlRow, change: SysctlChange) -> Remark:
     message = f"{row.key} = {change.before} instead of {change.after}: {change.why}"
     action = "`tunegate-agent apply` raises it"
     return Remark(Group.SETTINGS, mark, "sysctl", row.key, message, action)
+
+
+def _profile(wishes: Wishes) -> tuple[Remark, ...]:
+    if not wishes.profile and not wishes.passed_over:
+        return ()
+    message = f"settings of profile {wishes.profile}" if wishes.profile else "no profile matches"
+    if wishes.passed_over:
+        message += f"; passed over: {'; '.join(wishes.passed_over)}"
+    return (Remark(Group.SETTINGS, Mark.GOOD, "profile", "", message),)

@@ -4,7 +4,6 @@ import gzip
 import os
 from collections.abc import Mapping
 
-from agent.clouds import DMI_FILES
 from agent.doctor.facts import File, Kernel, NodeSeen, Record, Rights
 from agent.doctor.read_files import HostFiles
 from agent.host.paths import HostPaths, read_text
@@ -127,11 +126,6 @@ def _holder(path: str) -> int | None:
         if len(words) > 5 and words[1] == "FLOCK" and words[5] == wanted:  # noqa: PLR2004
             return int(words[4])
     return None
-
-
-def read_dmi() -> dict[str, str]:
-    """Return what the machine calls itself."""
-    return {name: text_of(f"/sys/class/dmi/id/{name}") for name in DMI_FILES}
 
 
 def read_node(name: str, gate_taints: tuple[str, ...], environment: Mapping[str, str]) -> NodeSeen:

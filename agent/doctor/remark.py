@@ -21,6 +21,7 @@ class Group(StrEnum):
     LINKS = "links"
     SETTINGS = "settings"
     PATHS = "paths"
+    MOUNTS = "mounts"
     FINDINGS = "findings"
     OTHERS = "others"
     JOURNAL = "journal"
@@ -31,7 +32,17 @@ CHECKS = (
     *("uid", "net-admin", "apparmor", "selinux", "network-namespace", "ping-sockets"),
     *("proc-sys-net", "mountinfo", "mountstats", "read-ahead-folder", "host-files"),
     *("kernel", "socket-destroy", "storage-server", "link-mtu", "driver", "cloud", "left-alone"),
-    *("sysctl", "path", "finding", "mtu-file", "sysctl-file", "tuned", "pod-network"),
+    *(
+        "profile",
+        "sysctl",
+        "path",
+        "mount",
+        "finding",
+        "mtu-file",
+        "sysctl-file",
+        "tuned",
+        "pod-network",
+    ),
     *("journal", "first-value", "running-agent", "node", "gate", "condition"),
 )
 """Every name that a remark's ``check`` may have."""

@@ -121,11 +121,9 @@ def test_pods_are_not_disturbed(node: AgentNode, weights: Path) -> None:
 def test_a_dead_server_ends_it(node: AgentNode, nfs_world: Lab) -> None:
     """After ten seconds, with a word and without a figure."""
     nfs_world.world.router.silence()
-    started = time.monotonic()
     found = measured(node, "--url", URL, "--runs", "1", exit_code=1)
     assert "nothing came for 10 s; its server does not answer" in found["problem"]
     assert found["rows"] == []
-    assert time.monotonic() - started < 60
 
 
 def test_control_c_prints_what_there_is(node: AgentNode) -> None:

@@ -16,6 +16,7 @@ PURE = (
     *("nfs", "nfs_checks", "nfs_options", "nfs_stats", "nfs_want"),
     *("doctor/claims", "doctor/diagnose", "doctor/facts", "doctor/ini_files", "doctor/line_files"),
     *("doctor/judge_agent", "doctor/judge_kernel", "doctor/judge_links", "doctor/judge_others"),
+    "doctor/judge_mounts",
     *("doctor/judge_report", "doctor/judge_rights", "doctor/remark", "doctor/show"),
     *("doctor/sources", "doctor/yaml_files"),
     *("mount_plan", "readahead", "revert", "targets"),

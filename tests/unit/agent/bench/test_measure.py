@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -180,10 +179,8 @@ class SilentFile(LocalFile):
 
 def test_a_reader_that_hangs_is_not_waited_for() -> None:
     """It is told after the deadline, and the process is ended."""
-    started = time.monotonic()
     with pytest.raises(BenchError, match=r"nothing came for 0.2 s; its server does not answer"):
         SilentFile("/mnt/gone/w.bin", answer_seconds=0.2)
-    assert time.monotonic() - started < 30
 
 
 DIES = """

@@ -7,11 +7,13 @@ from agent.doctor.facts import Device, Kernel, NodeSeen, Record
 from agent.doctor.judge_agent import judge_journal, judge_node
 from agent.doctor.judge_kernel import judge_kernel, version_of
 from agent.doctor.judge_links import judge_links, judge_sysctls
+from agent.doctor.judge_mounts import judge_mounts
 from agent.doctor.judge_report import ACTIONS, judge_findings, judge_paths
 from agent.doctor.remark import Mark, Remark
+from agent.readahead import ReadAheadChange
 from agent.state import LeftAlone, LinkName, Reason, Severity, SysctlKey, Verdict
 from common.record import replace
-from tests.fakes import FakeHost
+from tests.fakes import FakeHost, mounted
 from tests.unit.agent.doctor.cases import (
     ETH1,
     facts,
@@ -155,6 +157,28 @@ def test_a_path_that_fails_says_what_to_do() -> None:
     assert remark.action.startswith("on the server: ip link set")
 
 
+def test_a_mount_with_a_small_read_ahead_is_a_problem() -> None:
+    """One that has what is planned is good; its options stand beside it."""
+    node = host()
+    node.mounts = (mounted(source="10.0.0.5:/models"),)
+    good = only(judge_mounts(facts(node)), "mount")
+    assert good.mark is GOOD
+    assert good.message.startswith("/mnt/models: 10.0.0.5:/models, NFS 4.2, nconnect 8")
+    base = facts(node)
+    change = ReadAheadChange("0:50", 1, "10.0.0.5:/models", 128, 15360, "configured")
+    small = replace(base.report, plan=replace(base.report.plan, changes=(change,)))
+    remark = only(judge_mounts(replace(base, report=small)), "mount")
+    assert (remark.mark, "instead of 15360" in remark.message) == (PROBLEM, True)
+
+
+def test_the_profile_that_won_is_told() -> None:
+    """With why, and why not those before it; without profiles there is no word of it."""
+    wishes = replace(facts().wishes, profile="gpu (pool=gpu)", passed_over=("h100: other",))
+    remark = only(judge_sysctls(facts(wishes=wishes)), "profile")
+    assert remark.message == "settings of profile gpu (pool=gpu); passed over: h100: other"
+    assert "profile" not in marks(judge_sysctls(facts()))
+
+
 def test_findings_are_told_once() -> None:
     """A failed one is a problem, a note a note; what a link or sysctl shows is not repeated."""
     found = judge_findings(with_finding(Severity.DEGRADED, Reason.LINK_NOT_ELIGIBLE))
@@ -167,11 +191,19 @@ def test_findings_are_told_once() -> None:
 
 def test_the_journal_is_told_with_first_values() -> None:
     """And that nobody watches where nobody does."""
-    originals = (("link/eth1/mtu", "1500", "9000"), ("sysctl/net.ipv4.tcp_rmem", "1 2 3", None))
+    originals = (
+        ("link/eth1/mtu", "1500", "9000"),
+        ("sysctl/net.ipv4.tcp_rmem", "1 2 3", None),
+        ("readahead/0:33", "128", "15360"),
+    )
     record = Record("/run/tunegate/journal.jsonl", originals, ("line 3 is damaged",), None)
     found = judge_journal(facts(record=record))
     told = [remark.message for remark in found if remark.check == "first-value"]
-    assert told == ["eth1 MTU: first 1500, now 9000", "net.ipv4.tcp_rmem: first 1 2 3, gone"]
+    assert told == [
+        "eth1 MTU: first 1500, now 9000",
+        "net.ipv4.tcp_rmem: first 1 2 3, gone",
+        "read-ahead of 0:33, KiB: first 128, now 15360",
+    ]
     assert only(found, "running-agent").mark is NOTE
     assert [remark.mark for remark in found if remark.check == "journal"] == [NOTE, GOOD]
     assert only(judge_journal(facts()), "running-agent").mark is GOOD
