@@ -75,14 +75,14 @@ def test_labels_choose_before_the_first_write_and_whenever_they_change(
     assert stage.host.sysctl("net.ipv4.tcp_mtu_probing") == first
     written = [line["after"] for line in agent.lines() if line.get("target") == "link/eth1/mtu"]
     assert written == ["4000"]
-    assert condition(node)["message"].endswith("; profile small")
+    stage.wait(lambda node: condition(node).get("message", "").endswith("; profile small"))
     info = f'profile_info{{hash="{state(node)["profile"]}",profile="small"}} 1.0'
     await_(lambda: info in scrape(stage, "profile_info"), info)
     label_node(stage, None)
-    node = wait_profile(stage, None)
+    wait_profile(stage, None)
     assert stage.host.mtu("eth1") == 9000
     assert stage.host.sysctl("net.ipv4.tcp_mtu_probing") == "1"
-    assert "profile" not in condition(node)["message"]
+    stage.wait(lambda node: "profile" not in condition(node)["message"])
     assert not stage.events("DriftRepaired")
 
 
