@@ -98,6 +98,12 @@ SETTINGS: tuple[Setting, ...] = (
         "connections opened at a smaller MTU: heal before the gate opens",
     ),
     Setting("nfs.want", nfs_want, {}, "mount options over the built-in wishes; null: any will do"),
+    Setting(
+        "nfs.persistentVolumes",
+        boolean,
+        default=False,
+        doc="also want what the mounts' PersistentVolumes ask for: one request each",
+    ),
     Setting("nfs.exports", nfs_exports, (), "wishes for {match: server:/export*, want}, last wins"),
     Setting("sysctls", sysctl_rows, DEFAULT_ROWS, "rows over the built-in ones; null drops one"),
     Setting(
@@ -170,6 +176,7 @@ class AgentConfig:
     storage_mounts: bool
     connections_early: str
     nfs_want: Mapping[str, object]
+    nfs_persistent_volumes: bool
     nfs_exports: tuple[Mapping[str, object], ...]
     sysctls: tuple[SysctlRow, ...]
     read_ahead_kib: int | str

@@ -6,14 +6,19 @@ mount. It reads mountinfo (already in the host's state), mountstats and the sock
 path of a mount: a server that is gone would hold the agent for ever.
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from agent.config import AgentConfig
+from agent.nfs import NfsMount
 from agent.parallel import side_by_side
-from agent.ports import Contact, HostError, Prober, Server, Storage
+from agent.ports import Contact, HostError, Prober, Server, Storage, Volumes
 from agent.state import Address, Endpoint, Finding, HostState, Reason, Report, Severity
 from agent.verdict import outcome_of
 from common.record import replace
+
+if TYPE_CHECKING:
+    from agent.nfs_want import Wish
 
 MOUNT_CHECKS = frozenset({"nconnect", "nfs"})
 """The checks whose findings come from here."""
@@ -22,11 +27,18 @@ MOUNT_CHECKS = frozenset({"nconnect", "nfs"})
 class MountJudge:
     """Judges the NFS mounts of one node by its settings."""
 
-    def __init__(self, config: AgentConfig, storage: Storage, prober: Prober) -> None:
-        """Take the settings, where counters come from, and who lists connections."""
+    def __init__(
+        self,
+        config: AgentConfig,
+        storage: Storage,
+        prober: Prober,
+        volumes: Volumes | None = None,
+    ) -> None:
+        """Take the settings, where counters come from, who lists connections, the volumes."""
         self._config = config
         self._storage = storage
         self._prober = prober
+        self._volumes = volumes if config.nfs_persistent_volumes else None
         self._services: dict[Address, str] = {}
 
     def ask(self, state: HostState, contacts: Mapping[Endpoint, Contact]) -> None:
@@ -67,7 +79,28 @@ class MountJudge:
             state.addresses,
             self._connected(state),
         )
-        return judge(seen, lambda mount: wishes_for(mount, want, exports))
+        asked, unread = self._asked(state.mounts)
+
+        def wishes(mount: NfsMount) -> "Mapping[str, Wish]":
+            return wishes_for(mount, want, exports, asked.get(mount.device, ()))
+
+        return (*judge(seen, wishes), *unread)
+
+    def _asked(
+        self, mounts: Sequence[NfsMount]
+    ) -> "tuple[Mapping[str, list[dict[str, Wish | None]]], tuple[Finding, ...]]":
+        """Return what PersistentVolumes ask of the mounts by device, and why that is not known."""
+        if self._volumes is None:
+            return {}, ()
+        from agent.volumes import names_of, wishes_of  # noqa: PLC0415 - off by default
+
+        names = {name for mount in mounts for name in names_of(mount)}
+        volumes, problem = self._volumes.known(names)
+        asked = {
+            mount.device: [wishes_of(volume) for volume in volumes.values() if volume.is_of(mount)]
+            for mount in mounts
+        }
+        return asked, (_unread(problem),) if problem else ()
 
     def judged(self, state: HostState, report: Report) -> Report:
         """Return a report with what is to be said of the mounts now, last, for what was said."""
@@ -85,6 +118,14 @@ class MountJudge:
         if listing.unlisted:
             return None
         return {(found.remote, found.remote_port) for found in listing.connections}
+
+
+def _unread(problem: str) -> Finding:
+    message = (
+        f"what PersistentVolumes ask of their mounts is not known: {problem}; grant get on "
+        "persistentvolumes, or set nfs.persistentVolumes to false"
+    )
+    return Finding("nfs", Severity.NOTE, Reason.NOT_CHECKABLE_HERE, "", message)
 
 
 def _unreachable(server: Address, problem: str) -> Finding:

@@ -5,7 +5,7 @@ Protocols only. ``agent/host`` and ``agent/cluster`` implement them for real, ``
 memory. Errors: ``AgentError`` > ``HostError`` (a write or read that the kernel refused).
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from agent.connections import Listing, TcpConnection
@@ -15,6 +15,7 @@ from common.record import dataclass
 
 if TYPE_CHECKING:
     from agent.nfs_stats import Statistics
+    from agent.volumes import Volume
 
 Server = tuple[Address, int]
 """A storage server as its connections know it: address and port."""
@@ -139,4 +140,12 @@ class Storage(Protocol):
 
     def stats(self) -> "Statistics":
         """Return the counters of every NFS mount, or why there are none, never raising."""
+        ...
+
+
+class Volumes(Protocol):
+    """The PersistentVolumes behind mounts; nothing here may wait for the API server."""
+
+    def known(self, names: Collection[str]) -> "tuple[Mapping[str, Volume], str]":
+        """Return those of these names that are known by now, and why others are not, or ""."""
         ...

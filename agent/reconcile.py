@@ -129,6 +129,11 @@ class Reconciler:
             self._teller.applied(change)
         self.wake(News.HOST)
 
+    def judge_again(self) -> None:
+        """Have the mounts judged once more: something else than they has changed."""
+        self._due.judge = 0.0
+        self.wake(News.HOST)
+
     def first_pass(self) -> None:
         """Tune the node for the first time, as far as it may be."""
         self._look(self._first)

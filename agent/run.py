@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from agent.cluster.client import ClusterClient
 from agent.cluster.credentials import Credentials, from_environment
@@ -40,7 +41,11 @@ from agent.wiring import (
     mountinfo_path,
     state_folder,
 )
+from common.record import replace
 from common.telemetry import Log
+
+if TYPE_CHECKING:
+    from agent.cluster.volumes import VolumeReader
 
 LOCK_RETRY_SECONDS = 0.5
 LOCK_REMINDER_SECONDS = 30.0
@@ -144,11 +149,17 @@ def _serve(
     reporter = Reporter(
         client, config.node_name, unjudged(config, boot), log, published.tell, switch.tell
     )
+
+    def judge_again() -> None:
+        loop.judge_again()
+
+    volumes = _VolumesWhenAsked(credentials, status, judge_again)
     try:
         started = time.monotonic()
 
         def tools(config: AgentConfig) -> Tools:
-            return build_tools(config, environment, api_address(credentials))
+            built = build_tools(config, environment, api_address(credentials))
+            return volumes.given(built) if config.nfs_persistent_volumes else built
 
         def publish(report: Report) -> None:
             reporter.want(wanted_of(report, loop.config, boot, time.monotonic() - started))
@@ -188,6 +199,33 @@ def _serve(
             _watch_and_turn(config, loop, status, log, tools(config))
     finally:
         reporter.close()
+        volumes.close()
+
+
+class _VolumesWhenAsked:
+    """Makes the reader of PersistentVolumes when settings first want it."""
+
+    def __init__(
+        self, credentials: Credentials, status: Status, on_read: Callable[[], None]
+    ) -> None:
+        self._credentials = credentials
+        self._status = status
+        self._on_read = on_read
+        self._reader: VolumeReader | None = None
+
+    def given(self, tools: Tools) -> Tools:
+        """Return the tools with the reader; it asks nothing before the gate is open."""
+        from agent.cluster.volumes import VolumeReader  # noqa: PLC0415 - off by default
+
+        if self._reader is None:
+            client = ClusterClient(self._credentials, on_request=self._status.requested)
+            self._reader = VolumeReader(client, lambda: self._status.is_gate_open, self._on_read)
+        return replace(tools, volumes=self._reader)
+
+    def close(self) -> None:
+        """Close what was made."""
+        if self._reader:
+            self._reader.close()
 
 
 def _rivals() -> tuple[str, ...]:
@@ -222,7 +260,7 @@ def _watch_and_turn(
             except OSError as error:
                 where = f"{config.server_address}:{config.server_port}"
                 log.warning("Could not serve metrics", address=where, err=error.strerror)
-        loop.wake(News.HOST)  # what changed between the first pass and the watch
+        loop.judge_again()  # what changed between the first pass and the watch
         loop.run()
     finally:
         for close in reversed(closers):

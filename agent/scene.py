@@ -8,7 +8,7 @@ from agent.journal import Journal, load
 from agent.links import LinkPolicy
 from agent.mount_plan import plan_mounts
 from agent.plan import Desired, plan
-from agent.ports import Host, Prober, Resolver, Storage
+from agent.ports import Host, Prober, Resolver, Storage, Volumes
 from agent.readahead import ReadAheadChange, ReadAheadPolicy, device_of
 from agent.revert import standing_value
 from agent.state import Address, Change, Endpoint, HostState, Link, LinkName, Plan, Reason
@@ -27,7 +27,8 @@ class Tools:
     """
     The outside, as the pass needs it; ``api_server`` is (address, port) when there is one.
 
-    ``driver`` names a link's driver, "" when that is not known.
+    ``driver`` names a link's driver, "" when that is not known; ``volumes`` are the cluster's, None
+    where they are not to be read.
     """
 
     host: Host
@@ -36,6 +37,7 @@ class Tools:
     storage: Storage
     api_server: tuple[Address, int] | None = None
     driver: Callable[[LinkName], str] = _no_driver
+    volumes: Volumes | None = None
 
 
 @dataclass(frozen=True, slots=True)

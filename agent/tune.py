@@ -76,7 +76,7 @@ class Tuner:
         self._early_policy = config.connections_early
         self._healer: Healer | None = None
         self._writer = Writer(tools.host, self._survey, advisory)
-        self.mounts = MountJudge(config, tools.storage, tools.prober)
+        self.mounts = MountJudge(config, tools.storage, tools.prober, tools.volumes)
         self.scene: Scene | None = None
 
     def renewed(self, config: AgentConfig, tools: Tools) -> "Tuner":

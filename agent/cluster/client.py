@@ -1,6 +1,7 @@
 """
 The agent's API calls: read its Node, patch it, patch its status, post an event, watch it.
 
+Where it is switched on, also: read the PersistentVolume of a mount.
 One kept connection for the requests; each watch has its own. Safe to call from several threads:
 one request at a time.
 """
@@ -8,6 +9,7 @@ one request at a time.
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from agent.cluster.connection import Connection
 from agent.cluster.credentials import Credentials
@@ -17,6 +19,9 @@ from agent.cluster.wire import Request, Response, quoted
 from agent.node import NodeView, node_view
 from agent.node_patch import EVENT_NAMESPACE, Operation
 from common import names
+
+if TYPE_CHECKING:
+    from agent.volumes import Volume
 
 OnRequest = Callable[[str, int], None]
 """Told of every request: its verb and the HTTP status, 0 when no answer came."""
@@ -70,6 +75,13 @@ class ClusterClient:
             self._call(Call("create", "events", ""), "POST", path, event, "application/json")
         except ConflictError:
             return
+
+    def get_volume(self, name: str) -> "Volume | None":
+        """Return a PersistentVolume, None when it is none of NFS."""
+        from agent.volumes import volume_of  # noqa: PLC0415 - off by default
+
+        path = "/api/v1/persistentvolumes/" + quoted(name)
+        return volume_of(self._call(Call("get", "persistentvolumes", name), "GET", path))
 
     def node_stream(self, name: str) -> NodeStream:
         """Return a watch of this Node on a connection of its own, not yet opened."""

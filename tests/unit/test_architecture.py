@@ -13,7 +13,8 @@ PACKAGES = ("agent", "common", "cli", "webhook", "tests")
 PURE = (
     *("state", "plan", "links", "sysctls", "verdict", "report", "node", "path"),
     *("clouds", "connections", "early", "early_findings", "places"),
-    *("nfs", "nfs_checks", "nfs_options", "nfs_stats", "nfs_want"),
+    *("nfs", "nfs_checks", "nfs_options", "nfs_stats", "nfs_totals", "nfs_want"),
+    *("volumes",),
     *("doctor/claims", "doctor/diagnose", "doctor/facts", "doctor/ini_files", "doctor/line_files"),
     *("doctor/judge_agent", "doctor/judge_kernel", "doctor/judge_links", "doctor/judge_others"),
     "doctor/judge_mounts",
