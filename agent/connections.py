@@ -31,6 +31,7 @@ class TcpInfo:
     unacked: int = 0
     sent_ago_seconds: float = 0.0  # when data was last sent
     received_ago_seconds: float = 0.0  # when data last came
+    min_rtt_seconds: float = 0.0  # the smallest of the last minutes, 0 before any
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,23 +36,20 @@ def plan_mounts(
     read_only: list[str] = []
     wanted_kib: dict[str, int] = {}
     for mount in state.mounts:
-        now = state.read_ahead.get(mount.device)
+        target, now = target_of(mount.device), state.read_ahead.get(mount.device)
         if now is None:
             continue
+        first_kib = int((first_values or {}).get(target, now.kib))
         aim = wanted(policy, state.round_trips.get(mount.server), _megabits(mount, state))
-        first = (first_values or {}).get(target_of(mount.device))
-        lower = None if first is None else _lower(policy, aim, int(first), now)
         if aim:
             wanted_kib[mount.device] = aim.kib
-        if lower:
-            changes.append(_change(mount, now.superblock, now.kib, lower))
-        elif aim is None:
-            continue
-        elif now.kib >= aim.kib:
-            why = "already at or above what is wanted" if now.kib > aim.kib else "as wanted"
-            left_alone.append(LeftAlone(target_of(mount.device), str(now.kib), why))
+        floor_kib = now.kib if policy.is_measured else first_kib
+        after_kib = max(aim.kib, floor_kib) if aim else first_kib
+        if after_kib == now.kib:
+            left_alone += [_left(target, now.kib, aim)] if aim else []
         elif now.is_writable:
-            changes.append(_change(mount, now.superblock, now.kib, aim))
+            why = aim.why if aim and after_kib == aim.kib else "no longer wanted: its first value"
+            changes.append(_change(mount, now, after_kib, why))
         else:
             read_only.append(mount.source)
     findings = [_read_only(read_only)] if read_only else []
@@ -61,18 +58,13 @@ def plan_mounts(
     return MountPlan(tuple(changes), tuple(left_alone), tuple(findings), wanted_kib)
 
 
-def _lower(
-    policy: ReadAheadPolicy, aim: Wanted | None, first_kib: int, now: ReadAhead
-) -> Wanted | None:
-    """Return what a value of ours comes down to, None where it stays."""
-    kib = max(first_kib, aim.kib if aim else 0)
-    if policy.is_measured or not now.is_writable or now.kib <= kib:
-        return None
-    return Wanted(kib, "no longer wanted: its first value" if kib == first_kib else "read-ahead")
+def _change(mount: NfsMount, now: ReadAhead, after_kib: int, why: str) -> ReadAheadChange:
+    return ReadAheadChange(mount.device, now.superblock, mount.source, now.kib, after_kib, why)
 
 
-def _change(mount: NfsMount, superblock: int, now_kib: int, aim: Wanted) -> ReadAheadChange:
-    return ReadAheadChange(mount.device, superblock, mount.source, now_kib, aim.kib, aim.why)
+def _left(target: str, now_kib: int, aim: Wanted) -> LeftAlone:
+    why = "already at or above what is wanted" if now_kib > aim.kib else "as wanted"
+    return LeftAlone(target, str(now_kib), why)
 
 
 def _megabits(mount: NfsMount, state: HostState) -> int | None:
@@ -84,7 +76,7 @@ def _megabits(mount: NfsMount, state: HostState) -> int | None:
 
 def _read_only(sources: list[str]) -> Finding:
     more = f" and of {len(sources) - 1} more NFS mounts" if len(sources) > 1 else ""
-    message = f"the read-ahead of {sources[0]}{more} cannot be raised, it is read-only here; "
+    message = f"the read-ahead of {sources[0]}{more} cannot be set, it is read-only here; "
     return Finding(
         "readahead", Severity.NOTE, Reason.READ_AHEAD_READ_ONLY, "readahead", message + _REMEDY
     )

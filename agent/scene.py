@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+from agent import measure
 from agent.config import AgentConfig
 from agent.endpoints import Known, RememberingResolver, from_mounts, gather, merge, read_file
 from agent.journal import Journal, load
@@ -22,13 +23,18 @@ def _no_driver(_link: LinkName) -> str:
     return ""
 
 
+def _no_speed(_link: LinkName) -> int | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """
     The outside, as the pass needs it; ``api_server`` is (address, port) when there is one.
 
     ``driver`` names a link's driver, "" when that is not known; ``volumes`` are the cluster's, None
-    where they are not to be read.
+    where they are not to be read; ``megabits`` says what a link carries each second, None when that
+    is not known.
     """
 
     host: Host
@@ -38,6 +44,7 @@ class Tools:
     api_server: tuple[Address, int] | None = None
     driver: Callable[[LinkName], str] = _no_driver
     volumes: Volumes | None = None
+    megabits: Callable[[LinkName], int | None] = _no_speed
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,12 @@ class Survey:
         self._mounted = tuple(dict.fromkeys(item.address for item in mounted))
         if not asked.issuperset(self._mounted):
             state = self._tools.host.observe([*known, *self._mounted])
+        if self._policy.is_measured and state.mounts:
+            state = replace(
+                state,
+                round_trips=measure.round_trips(self._tools.prober, state.mounts),
+                link_megabits=measure.link_megabits(self._tools.megabits, state),
+            )
         return state, mounted if self._config.storage_mounts else ()
 
     def glance(self) -> tuple[HostState, tuple[ReadAheadChange, ...]]:

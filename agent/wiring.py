@@ -78,7 +78,14 @@ def build_tools(
     paths = HostPaths.from_environment(environment)
     storage = LinuxStorage(paths)
     host = LinuxHost(paths, keys)
-    return Tools(host, LinuxProber(), SystemResolver(), storage, api_server, _driver_of)
+    outside = (host, LinuxProber(), SystemResolver(), storage, api_server)
+    return Tools(*outside, driver=_driver_of, megabits=_megabits_of)
+
+
+def _megabits_of(link: LinkName) -> int | None:
+    from agent.host.driver import megabits_of  # noqa: PLC0415 - only read-ahead auto asks
+
+    return megabits_of(link)
 
 
 def _driver_of(link: LinkName) -> str:

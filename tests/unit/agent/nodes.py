@@ -27,6 +27,7 @@ class Node:
     storage: FakeStorage = field(default_factory=FakeStorage)
     api_server: tuple[Address, int] | None = None
     driver: Callable[[LinkName], str] = lambda _link: ""
+    speeds: dict[LinkName, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Put the network around the host."""
@@ -47,7 +48,7 @@ class Node:
     def tools(self, _config: AgentConfig) -> Tools:
         """Return the outside; this kernel shows its sysctls whatever the settings are."""
         outside = (self.host, self.prober, self.resolver, self.storage, self.api_server)
-        return Tools(*outside, driver=self.driver)
+        return Tools(*outside, driver=self.driver, megabits=self.speeds.get)
 
 
 def two_links(folder: str) -> Node:

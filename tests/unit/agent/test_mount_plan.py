@@ -132,7 +132,7 @@ def test_what_earlier_settings_raised_comes_down(
     state = state_of(15360)
     (change,) = plan_mounts(ReadAheadPolicy(kib), state, {"readahead/0:50": first}).changes
     assert (change.before, change.after, change.why) == ("15360", after, why)
-    assert plan_mounts(ReadAheadPolicy(kib), state, {}).changes == ()
+    assert plan_mounts(ReadAheadPolicy(kib), state).changes == ()
     done = state_of(int(after))
     assert plan_mounts(ReadAheadPolicy(kib), done, {"readahead/0:50": first}).changes == ()
 

@@ -2,17 +2,18 @@
 
 import shutil
 from dataclasses import replace
-from errno import EACCES, EINVAL
+from errno import EACCES, EINVAL, ENOENT
 from pathlib import Path
 
 import pytest
 
 from agent.journal import load
-from agent.ports import AgentError
+from agent.ports import AgentError, HostError
 from agent.readahead import DEFAULT_KIB, ReadAheadChange
-from agent.state import Address, Change, LinkName, Outcome, Reason
+from agent.state import Change, LinkName, Outcome, Reason
 from agent.tune import Tuner
 from tests.unit.agent.nodes import Node
+from tests.unit.agent.sockets import opened
 
 TARGET = "readahead/0:50"
 
@@ -232,11 +233,35 @@ def test_a_new_mount_is_tended_without_a_look(node: Node) -> None:
 def test_auto_is_tended_too(node: Node) -> None:
     """By what was measured of the mount's connection."""
     node.config = replace(node.config, read_ahead_kib="auto")
-    tuner = tended(node)
-    node.host.round_trips = {Address("10.1.0.10"): 0.01}
-    node.host.link_megabits = {LinkName("eth1"): 10_000}
+    node.host.mount()
+    node.prober.opened = [
+        opened(mtu=9000, min_rtt_seconds=0.01),
+        opened(mtu=9000, min_rtt_seconds=0.03, rtt_seconds=0.001),
+    ]
+    node.speeds = {LinkName("eth1"): 10_000}
+    tuner = tuned(node)
+    assert kib(node) == 8192
     node.host.mount("0:51")
     assert [change.after for change in tuner.tend_mounts()] == ["8192"]
+
+
+def test_auto_without_a_list_of_connections_takes_the_default(node: Node) -> None:
+    """A kernel that cannot list them keeps nobody from reading ahead."""
+    node.config = replace(node.config, read_ahead_kib="auto")
+    node.prober.cannot_list = HostError("connections", ENOENT, "tcp_diag is missing")
+    node.host.mount()
+    tuned(node)
+    assert kib(node) == DEFAULT_KIB
+
+
+def test_smaller_settings_take_back_what_larger_ones_raised(node: Node) -> None:
+    """And 0 takes back all of it; the very first value is kept for revert."""
+    node.host.mount()
+    tuned(node)
+    for wanted, is_now in ((1024, 1024), (0, 128)):
+        node.config = replace(node.config, read_ahead_kib=wanted)
+        tuned(node)
+        assert kib(node) == is_now
 
 
 def test_nothing_is_tended_before_the_first_pass_writes(node: Node) -> None:
