@@ -149,17 +149,9 @@ def _serve(
     reporter = Reporter(
         client, config.node_name, unjudged(config, boot), log, published.tell, switch.tell
     )
-
-    def judge_again() -> None:
-        loop.judge_again()
-
-    volumes = _VolumesWhenAsked(credentials, status, judge_again)
+    outside = _Outside(credentials, environment, status)
     try:
         started = time.monotonic()
-
-        def tools(config: AgentConfig) -> Tools:
-            built = build_tools(config, environment, api_address(credentials))
-            return volumes.given(built) if config.nfs_persistent_volumes else built
 
         def publish(report: Report) -> None:
             reporter.want(wanted_of(report, loop.config, boot, time.monotonic() - started))
@@ -173,22 +165,22 @@ def _serve(
             reporter.want(wanted)
             reporter.announce(wanted.reason, message, is_warning=False)
 
-        tuner = Tuner(config, tools(config), state_folder(environment))
-        standby = Standby(status, log, stand_by)
+        tuner = Tuner(config, outside.tools(config), state_folder(environment))
         loop = Reconciler(
             settings,
             tuner,
-            tools,
+            outside.tools,
             status,
             log,
             publish,
             announce,
-            standby,
+            Standby(status, log, stand_by),
             lambda: switch.facts,
             news,
             _rivals,
         )
         signals.attach(loop.wake)
+        outside.attach(loop.judge_again)
         loop.first_pass()
         from agent.host.watch import FileWatch  # noqa: PLC0415 - the first pass needs no watch
 
@@ -196,31 +188,46 @@ def _serve(
             loop.mounts_changed()  # what was mounted during the pass
             # what follows is imports: they would delay it
             reporter.await_first(FIRST_WRITE_SECONDS)
-            _watch_and_turn(config, loop, status, log, tools(config))
+            _watch_and_turn(config, loop, status, log, outside.tools(config))
     finally:
         reporter.close()
-        volumes.close()
+        outside.close()
 
 
-class _VolumesWhenAsked:
-    """Makes the reader of PersistentVolumes when settings first want it."""
+class _Outside:
+    """Builds what a pass works with by any settings; they share one reader of volumes."""
 
     def __init__(
-        self, credentials: Credentials, status: Status, on_read: Callable[[], None]
+        self, credentials: Credentials, environment: Mapping[str, str], status: Status
     ) -> None:
         self._credentials = credentials
+        self._environment = environment
         self._status = status
-        self._on_read = on_read
+        self._judge_again: Callable[[], None] | None = None
         self._reader: VolumeReader | None = None
 
-    def given(self, tools: Tools) -> Tools:
-        """Return the tools with the reader; it asks nothing before the gate is open."""
+    def attach(self, judge_again: Callable[[], None]) -> None:
+        """Call this from now on when a volume was read."""
+        self._judge_again = judge_again
+
+    def tools(self, config: AgentConfig) -> Tools:
+        """Return the tools for these settings; volumes are not read before the gate is open."""
+        tools = build_tools(config, self._environment, api_address(self._credentials))
+        if not config.nfs_persistent_volumes:
+            return tools
         from agent.cluster.volumes import VolumeReader  # noqa: PLC0415 - off by default
 
         if self._reader is None:
             client = ClusterClient(self._credentials, on_request=self._status.requested)
-            self._reader = VolumeReader(client, lambda: self._status.is_gate_open, self._on_read)
+            self._reader = VolumeReader(client, self._may_ask, self._was_read)
         return replace(tools, volumes=self._reader)
+
+    def _may_ask(self) -> bool:
+        return self._status.is_gate_open
+
+    def _was_read(self) -> None:
+        if self._judge_again:
+            self._judge_again()
 
     def close(self) -> None:
         """Close what was made."""
