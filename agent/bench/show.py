@@ -67,12 +67,16 @@ def _wrapped(text: str, then: str) -> list[str]:
 
 def _about(result: Result) -> str:
     held = result.settings
-    parts = [f"{result.size_bytes / _GIB:.1f} GiB"] if result.size_bytes else []
+    parts = [_size(result.size_bytes)] if result.size_bytes else []
     if held.server:
         parts.append(f"NFS {held.version} from {held.server}".replace("  ", " "))
     if held.nconnect:
         parts.append(f"nconnect {held.nconnect}, rsize {held.rsize_bytes >> 10} KiB")
     return f" ({', '.join(parts)})" if parts else ""
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / _GIB:.1f} GiB" if size_bytes >= _GIB else f"{size_bytes >> 20} MiB"
 
 
 def _alone(result: Result) -> list[str]:

@@ -1,11 +1,14 @@
 """Hold docs/agent.md to the code, both ways."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from agent.bench.results import Mode, Result, Row, Run, Settings
+from agent.bench.show import bench_json
 from agent.cli import main
 from agent.config import SETTINGS, decode
 from agent.doctor.remark import CHECKS
@@ -70,6 +73,28 @@ def test_every_command_is_documented(capsys: pytest.CaptureFixture[str]) -> None
         main(["--help"])
     listed = re.findall(r"^    ([a-z]+)  ", capsys.readouterr().out, re.MULTILINE)
     assert first_column("Commands", "^[a-z]") == set(listed)
+
+
+@pytest.mark.parametrize(("command", "title"), [("doctor", "Doctor"), ("bench", "Bench")])
+def test_every_option_of_a_command_is_documented(
+    command: str, title: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those of all commands stand elsewhere; no section names one that is not there."""
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    usage = capsys.readouterr().out.partition("\n\n")[0]
+    common = {"--config", "--endpoint", "--profile", "--node-label", "--provider-id", "--output"}
+    own = set(re.findall(r"--[a-z-]+", usage)) - common
+    assert set(re.findall(r"`(--[a-z-]+)", section(title))) - common == own
+
+
+def test_every_field_of_a_bench_is_documented() -> None:
+    """As --output json prints it."""
+    row = Row(Mode.READ, (Run(0, 1, 1.0),))
+    made = Result("/f", 1, Settings(), (row,), ("so",))
+    decoded = json.loads(bench_json(made, made, ""))
+    names = {*decoded, *decoded["settings"], *decoded["rows"][0]}
+    assert {name for name in names if f"`{name}`" not in section("Bench")} == set()
 
 
 def test_every_check_of_the_doctor_is_documented() -> None:

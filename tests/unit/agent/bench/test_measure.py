@@ -76,6 +76,14 @@ def test_time_left_is_shared_by_the_runs_left() -> None:
     assert [round(task.seconds) for task in source.tasks] == [3, 4, 9]
 
 
+def test_without_time_nothing_is_begun() -> None:
+    """And that is said."""
+    source = FakeSource()
+    measured = done(source, seconds=0.1)
+    assert (source.tasks, measured.rows()) == ([], ())
+    assert measured.problem == "the time limit of 0.1 s ended it"
+
+
 def test_a_mode_that_fails_is_not_tried_again() -> None:
     """The others go on."""
     source = FakeSource(fails={Mode.DIRECT: ModeError("Invalid argument")})
