@@ -242,11 +242,15 @@ def _refuse(what: str, errors: Sequence[str]) -> int:
 def _run(config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     from agent.cluster.errors import CredentialsError  # noqa: PLC0415 - only run talks to a cluster
     from agent.run import run  # noqa: PLC0415 - only run talks to a cluster
-    from agent.source import SettingsFile  # noqa: PLC0415 - only run reads its file again
+    from agent.source import (  # noqa: PLC0415 - only run reads its file again
+        SettingsFile,
+        can_be_read_again,
+    )
 
-    file = SettingsFile(_path(options, environment), environment, _endpoints(options)[0])
+    path = _path(options, environment)
+    file = SettingsFile(path, environment, _endpoints(options)[0])
     try:
-        return run(config, environment, file.read)
+        return run(config, environment, file.read if can_be_read_again(path) else None)
     except CredentialsError as error:
         return _refuse("run needs the API server", str(error).split("; "))
 

@@ -59,7 +59,7 @@ class Stopped(Exception):  # noqa: N818 - not an error: a person or the kubelet 
 
 
 def run(
-    config: AgentConfig, environment: Mapping[str, str], read: Callable[[], AgentConfig]
+    config: AgentConfig, environment: Mapping[str, str], read: Callable[[], AgentConfig] | None
 ) -> int:
     """
     Run until told to stop; return the exit code, 1 when one of its threads died.
@@ -67,7 +67,7 @@ def run(
     Args:
         config: the settings to begin with.
         environment: the process's own.
-        read: reads the configuration file again; raises ConfigError.
+        read: reads the configuration file again; raises ConfigError. None: there is none.
 
     Raises:
         ClusterError: The credentials are missing (all that is missing in one message).

@@ -1,5 +1,6 @@
 """The configuration file of a running agent: read again, and decoded when its text is new."""
 
+import os
 import time
 from collections.abc import Iterable, Mapping
 
@@ -8,6 +9,12 @@ from agent.parse import ConfigError, read_text
 
 SETTLE_SECONDS = 0.05
 """A text counts when it reads the same after this long: some editors write in several steps."""
+SETTLE_TRIES = 5
+
+
+def can_be_read_again(path: str | None) -> bool:
+    """Return whether this is a file: a pipe, as ``--config <(...)`` makes, is empty the next time."""
+    return path is not None and os.path.isfile(path)
 
 
 class SettingsFile:
@@ -33,22 +40,24 @@ class SettingsFile:
         Raises:
             ConfigError: The file is gone or unreadable, or every field at fault.
         """
-        text = self._settled() if self._path else ""
+        text = self._settled(self._path) if self._path else ""
         if text != self._text or self._outcome is None:
             self._text, self._outcome = text, self._decoded(text)
         if isinstance(self._outcome, ConfigError):
             raise self._outcome
         return self._outcome
 
-    def _settled(self) -> str:
+    def _settled(self, path: str) -> str:
         """Return the file's text once two reads agree, where it is new; raises ConfigError."""
-        text = read_text(self._path or "")
-        while self._text not in (None, text):
+        text = read_text(path)
+        for _ in range(SETTLE_TRIES):
+            if self._text in (None, text):
+                return text
             time.sleep(SETTLE_SECONDS)
-            before, text = text, read_text(self._path or "")
+            before, text = text, read_text(path)
             if text == before:
-                break
-        return text
+                return text
+        raise ConfigError((f"{path}: is being written all the time",))
 
     def _decoded(self, text: str) -> AgentConfig | ConfigError:
         try:

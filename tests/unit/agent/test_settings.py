@@ -1,5 +1,6 @@
 """The settings in force: the file read again, the profile chosen again, problems that keep both."""
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ from agent.facts import NodeFacts
 from agent.parse import ConfigError
 from agent.profiles import choose
 from agent.settings import STAY, Settings
-from agent.source import SettingsFile
+from agent.source import SettingsFile, can_be_read_again
 from agent.state import Reason, Severity
 
 POOLS = "profiles: [{name: a, match: {labels: {pool: a}}, settings: {mtu: 4000}}]\n"
@@ -205,6 +206,33 @@ def test_a_file_that_is_being_written_is_not_half_read(
     monkeypatch.setattr("agent.source.time.sleep", finish)
     path.write_text("")
     assert file.read().mtu == 4000
+
+
+def test_a_file_that_never_stands_still_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop does not wait for its writer for ever."""
+    path = tmp_path / "c.yaml"
+    path.write_text("mtu: 8000\n")
+    file = SettingsFile(str(path), {})
+    file.read()
+    sizes = iter(range(4000, 9000))
+    monkeypatch.setattr(
+        "agent.source.time.sleep", lambda _seconds: path.write_text(f"mtu: {next(sizes)}\n")
+    )
+    path.write_text("mtu: 1500\n")
+    with pytest.raises(ConfigError, match="is being written all the time"):
+        file.read()
+
+
+def test_only_a_file_is_read_again(tmp_path: Path) -> None:
+    """A pipe would be empty, which is every setting's default."""
+    path = tmp_path / "c.yaml"
+    path.write_text("")
+    os.mkfifo(tmp_path / "pipe")
+    assert can_be_read_again(str(path))
+    assert not can_be_read_again(str(tmp_path / "pipe"))
+    assert not can_be_read_again(None)
 
 
 def test_a_symbolic_link_that_is_swapped_is_followed(tmp_path: Path) -> None:
