@@ -13,7 +13,7 @@ SETTLE_TRIES = 5
 
 
 def can_be_read_again(path: str | None) -> bool:
-    """Return whether this is a file: a pipe, as ``--config <(...)`` makes, is empty the next time."""
+    """Return whether this is a file; a pipe, as from ``<(...)``, is empty the next time."""
     return path is not None and os.path.isfile(path)
 
 
