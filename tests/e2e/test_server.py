@@ -49,7 +49,7 @@ def documented() -> dict[str, frozenset[str]]:
 
 
 def of_mounts(name: str) -> bool:
-    """Return whether a metric has samples only where something is mounted, which is nothing here."""
+    """Return whether a metric has samples only where something is mounted: nothing is, here."""
     return name.startswith(("tunegate_agent_nfs_", "tunegate_agent_read_ahead_"))
 
 
