@@ -96,6 +96,13 @@ class Journal:
             if item.target == change.target
         )
 
+    def has_held(self, change: Change) -> bool:
+        """Return whether this value is the target's first one, or was given to it before."""
+        is_first = any(
+            item.target == change.target and item.first == change.after for item in self.originals
+        )
+        return is_first or self.has_written(change)
+
     def hold(self, ceilings: Iterable[Ceiling], settings_hash: str) -> "Journal":
         """
         Keep these ceilings, found under these settings, in place of the ones before.

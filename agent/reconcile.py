@@ -7,6 +7,7 @@ The only place where time, events and retries meet. Every decision is a function
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
 from queue import Empty, SimpleQueue
 
@@ -15,7 +16,7 @@ from agent.config import AgentConfig
 from agent.drift import Rivals, Signature, drifts_in, signature
 from agent.facts import NodeFacts
 from agent.mode import Mode, mode_of
-from agent.news import Due, HeldBackError, News
+from agent.news import Due, HeldBackError, News, space
 from agent.nfs import NfsMount
 from agent.policy import (
     MAX_RETRY_SECONDS,
@@ -39,10 +40,6 @@ from common.telemetry import Log
 
 BREAKS = (HostError, OSError, MemoryError)
 """What may break off a look at the host that is well a second later: no memory, no descriptor."""
-
-SPACING_SECONDS = 0.02
-"""The least time between two looks at the host, so that a storm of news costs little."""
-
 
 UNPROVEN_SECONDS = 60.0
 """How long a server that never answered is left before it is asked again, with the gate open."""
@@ -90,6 +87,7 @@ class Reconciler:
     _breaker: Breaker = field(init=False)
     _policy: GatePolicy = field(init=False)
     _is_new: bool = True
+    _is_unsaid: bool = False  # the Node still says what held the loop back
     _problem_told: str = ""
     _due: Due = field(default_factory=Due)
     _pending_since: float | None = None
@@ -125,8 +123,10 @@ class Reconciler:
 
     def mounts_changed(self) -> None:
         """Give new mounts their read-ahead at once, in the caller's thread; then wake the loop."""
-        for change in self.tuner.tend_mounts():
-            self._teller.applied(change)
+        with suppress(*BREAKS):  # the loop looks at the same host, and says what is wrong with it
+            if _may_write(self.facts()):
+                for change in self.tuner.tend_mounts():
+                    self._teller.applied(change)
         self.wake(News.HOST)
 
     def judge_again(self) -> None:
@@ -153,7 +153,7 @@ class Reconciler:
     def retry(self) -> None:
         """Have the next turn read the file again and try the full size."""
         self.tuner.forget()
-        self._is_retry_asked = True
+        self._is_retry_asked = self._is_new = True  # a repair would neither ask before nor prove
         self._due.poll = self._due.prove = 0.0
 
     def turn(self) -> None:
@@ -227,7 +227,7 @@ class Reconciler:
         began = time.monotonic()
         if self.standby.leave():
             self.tuner.scene = None  # what differs from before is no drift, nobody held it
-            self._is_new = True
+            self._is_new = self._is_unsaid = True
         if self._is_new:
             self._pass()
             return
@@ -237,19 +237,21 @@ class Reconciler:
         has_changed = self._repair(resolve=is_poll)
         if has_changed or time.monotonic() >= self._due.prove:
             self._pass()
-        _space(began)
+        space(began)
 
     def _repair(self, *, resolve: bool) -> bool:
         """Put drift right; return whether the paths must be proven again."""
         now = time.monotonic()
-        done = self.tuner.repair(self._breaker.paused(now), resolve=resolve)
+        paused = self._breaker.paused(now)
+        done = self.tuner.repair(paused, self._before_write, resolve=resolve)
         for change in done.applied:
             if change in done.drifts:
                 self._repaired(change, time.monotonic() - now)
             else:
                 self._teller.applied(change)
         paused = self._breaker.paused(now)
-        has_changed = bool(done.applied or done.failures) or paused != self.status.contested
+        has_changed = bool(done.applied or done.failures or done.is_put_off)
+        has_changed = has_changed or paused != self.status.contested
         has_changed = has_changed or signature(done.scene) != self._signature
         self.status.contested = paused
         if done.scene.state.mounts != self._judged:
@@ -286,6 +288,7 @@ class Reconciler:
     def _break_off(self, error: Exception) -> None:
         """Say why a look at the host came to no end, and look again soon."""
         report = broken_off(error)
+        self._due.judge = inf  # whatever comes next looks at the mounts
         if _may_write(self.facts()):
             self._conclude(report, time.monotonic())
             self._due.poll = max(self._due.poll, self._due.prove)
@@ -302,8 +305,7 @@ class Reconciler:
         self._schedule(report)
         self._teller.verdict(report)
         self.status.passed(report, time.monotonic() - began)
-        if report.outcome is not Outcome.PENDING or not self.status.is_gate_open:
-            self.publish(report)
+        self._publish(report)
 
     def _judge(self, scene: Scene) -> None:
         """Say at once what there is to say of mounts that came or went; the paths are as before."""
@@ -313,8 +315,18 @@ class Reconciler:
         report = self.tuner.mounts.judged(scene.state, self.status.report)
         self._teller.verdict(report)
         self.status.judged(report)
-        if report.outcome is not Outcome.PENDING or not self.status.is_gate_open:
+        self._publish(report)
+
+    def _publish(self, report: Report) -> None:
+        """Have the Node show a report, unless it was overtaken by the switch or other settings."""
+        is_news = report.outcome is not Outcome.PENDING or self._is_unsaid
+        if not is_news and self.status.is_gate_open:
+            return
+        if self._may_go_on():
+            self._is_unsaid = False
             self.publish(report)
+        else:
+            self.wake(News.SWITCH)
 
     def _note_judged(self, scene: Scene) -> None:
         self._judged, self._judged_seconds = scene.state.mounts, time.monotonic()
@@ -322,22 +334,27 @@ class Reconciler:
 
     def _before_write(self) -> None:
         """Let a pass write only where the Node says that it may."""
+        if not self._may_go_on():
+            raise HeldBackError(WAITING_FOR_NODE)
+
+    def _may_go_on(self) -> bool:
+        """Return whether the Node lets this host be tuned, by the very settings of this pass."""
         facts = self.facts()
         self.settings.know(facts)
-        if not _may_write(facts) or self.settings.config != self.config:
-            raise HeldBackError(WAITING_FOR_NODE)
+        return _may_write(facts) and self.settings.config == self.config
 
     def _hold(self) -> None:
         """Do what the mode allows short of tuning."""
         self.tuner.rest()
         began = time.monotonic()
-        self._due.poll = self._due.prove = began + self.config.watch_poll_seconds
+        poll = began + self.config.watch_poll_seconds
+        self._due = Due(poll, prove=poll)
         facts = self.facts()
         if _may_write(facts):  # switched back in this very moment
             self.wake(News.SWITCH)
             return
         self.standby.hold(self.tuner, facts)
-        _space(began)
+        space(began)
 
     def _settle(self, report: Report) -> Report:
         now = time.monotonic()
@@ -376,13 +393,6 @@ class Reconciler:
 
 def _may_write(facts: NodeFacts | None) -> bool:
     return facts is not None and mode_of(facts) is Mode.APPLY
-
-
-def _space(began_seconds: float) -> None:
-    """Sleep until the next look at the host may begin."""
-    spent = time.monotonic() - began_seconds
-    if spent < SPACING_SECONDS:
-        time.sleep(SPACING_SECONDS - spent)
 
 
 def _counts(finding: Finding) -> bool:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from agent import baseline
 from agent.config import AgentConfig
 from agent.connections import Seen
-from agent.journal import JournalError
+from agent.journal import Journal, JournalError
 from agent.mount_judge import MountJudge
 from agent.plan import floor_bytes
-from agent.ports import Contact
+from agent.ports import AgentError, Contact
 from agent.proving import Paths
 from agent.readahead import ReadAheadChange
 from agent.report import build, journal_findings
@@ -54,12 +54,14 @@ class Repair:
     What a repair wrote, what was refused, and the scene after it.
 
     ``drifts`` are the writes that put drift right: all but the first one to a new mount.
+    ``is_put_off``: nothing was written, because a link would grow to a size it never had from us.
     """
 
     scene: Scene
     applied: tuple[Change, ...]
     drifts: tuple[Change, ...]
     failures: tuple[Finding, ...]
+    is_put_off: bool = False
 
 
 class Tuner:
@@ -112,8 +114,8 @@ class Tuner:
         Bring the host to what is desired, prove it, and fall back where it is not safe.
 
         ``before_write`` is called right before the first write and may take its time; what it
-        raises leaves the host untouched. With ``heals`` connections that were opened too early
-        are ended, where that is safe.
+        raises leaves the host untouched. It is asked again before connections are ended. With
+        ``heals`` connections that were opened too early are ended, where that is safe.
         """
         self._survey.withheld = {}
         scene = self._survey.look(ignored)
@@ -130,6 +132,7 @@ class Tuner:
         applied += restored
         proofs = self._paths.prove(scene, contacts)
         scene, proofs, lowered, refused = self._fall_back(scene, proofs)
+        heals = heals and _is_let(before_write)  # a proof takes its time
         seen = self._inspect(scene, proofs, heals=heals)
         return self._report(scene, (*failures, *lost, *refused), seen, (*applied, *lowered))
 
@@ -139,10 +142,24 @@ class Tuner:
         found = [item for item in report.findings if item.reason is not Reason.NOT_CONVERGED]
         return replace(report, findings=tuple(found), outcome=outcome_of(found))
 
-    def repair(self, ignored: frozenset[str] = frozenset(), *, resolve: bool = False) -> Repair:
-        """Write back what drifted, without probing: the quick half of a pass."""
+    def repair(
+        self,
+        ignored: frozenset[str] = frozenset(),
+        before_write: Callable[[], None] = _go_on,
+        *,
+        resolve: bool = False,
+    ) -> Repair:
+        """
+        Write back what drifted, without probing: the quick half of a pass.
+
+        ``before_write`` is as in ``tune``. A link that is new to us is left to that: what works
+        over it must be asked before it grows.
+        """
         scene = self._survey.look(ignored, resolve=resolve)
         before = self._survey.open_journal(scene.state)
+        if any(_grows_first(change, before) for change in scene.plan.changes):
+            return Repair(scene, (), (), (), is_put_off=True)
+        before_write()
         scene, applied, failures = self._writer.converge(scene)
         drifts = [
             change
@@ -289,6 +306,21 @@ class Tuner:
         return self.mounts.judged(scene.state, report)
 
 
+def _is_let(before_write: Callable[[], None]) -> bool:
+    """Return whether the host may still be changed."""
+    try:
+        before_write()
+    except AgentError:
+        return False
+    return True
+
+
 def _is_on(scene: Scene, proof: Proof, name: LinkName) -> bool:
     link = scene.carrier(proof.endpoint.address)
     return link is not None and link.name == name
+
+
+def _grows_first(change: Change, journal: Journal) -> bool:
+    """Return whether a link would get a larger MTU than we ever gave it."""
+    is_growing = isinstance(change, LinkMtuChange) and change.after_bytes > change.before_bytes
+    return is_growing and not journal.has_held(change)
