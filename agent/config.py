@@ -12,7 +12,6 @@ from binascii import crc32
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from agent.near import near
 from agent.parse import ConfigError, parse, read_text
 from agent.readahead import DEFAULT_KIB
 from agent.readers import (
@@ -21,6 +20,7 @@ from agent.readers import (
     choice,
     endpoints,
     integer,
+    near,
     nfs_exports,
     nfs_want,
     number,
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from agent.match import Match
 
 JUMBO_BYTES = 9000
+DEFAULT_PROFILE = "default"
+"""What the file's top level is called where a profile's name stands."""
 ENVIRONMENT_PREFIX = "TUNEGATE_"
 AUTOSCALER_PATIENCE_SECONDS = 15 * 60
 """cluster-autoscaler's --max-node-startup-time: a node gated for longer counts as broken."""
@@ -202,6 +204,11 @@ class AgentConfig:
     profiles: tuple["Profile", ...]
     profile: str = ""
     cloud: str = ""
+
+    @property
+    def profile_name(self) -> str:
+        """Return the profile's name for people and metrics, also that of the top level."""
+        return self.profile or DEFAULT_PROFILE
 
     @property
     def is_auto(self) -> bool:

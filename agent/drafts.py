@@ -7,13 +7,10 @@ Only a configuration with profiles imports this. Pure.
 from collections.abc import Callable
 from typing import Any
 
+from agent.config import DEFAULT_PROFILE
 from agent.match import Match, read_match
-from agent.near import near
-from agent.readers import MAX_KEY_LENGTH
+from agent.readers import MAX_KEY_LENGTH, near
 from common.record import dataclass
-
-DEFAULT = "default"
-"""The name of what holds where no profile is chosen: the file's top level."""
 
 Flatten = Callable[[object, str, list[str]], dict[str, Any]]
 """From a tree of settings, the place of its names and the errors so far to raw values by path."""
@@ -74,6 +71,6 @@ def _name(raw: object, where: str, errors: list[str]) -> str:
     )
     if not is_name:
         errors.append(f"{where}: must be a name of a-z, 0-9 and -, not {raw!r}")
-    elif raw == DEFAULT:
-        errors.append(f"{where}: {DEFAULT!r} is what holds where no profile matches")
+    elif raw == DEFAULT_PROFILE:
+        errors.append(f"{where}: {DEFAULT_PROFILE!r} is what holds where no profile matches")
     return str(raw)

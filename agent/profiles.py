@@ -7,14 +7,12 @@ be asked (labels off the cluster or before the API server answers) matches no ru
 
 from collections.abc import Mapping
 
-from agent.config import SETTINGS, AgentConfig, Profile
+from agent.config import DEFAULT_PROFILE, SETTINGS, AgentConfig, Profile
 from agent.facts import NodeFacts
 from agent.state import Finding, Reason, Severity
 from agent.sysctls import Compare, SysctlRow
 from common.record import dataclass, replace
 
-DEFAULT = "default"
-"""What the file's top level is called where a profile's name stands."""
 _UNKNOWN = "asks for labels, and the node's are not known"
 
 
@@ -49,7 +47,7 @@ def choose(config: AgentConfig, facts: NodeFacts) -> Chosen:
         why = "no profile matches" if config.profiles else "there are no profiles"
         chosen = replace(config, profiles=())
     chosen = replace(chosen, cloud=cloud)
-    return Chosen(chosen.profile or DEFAULT, why, chosen, tuple(passed_over), lacks_labels)
+    return Chosen(chosen.profile_name, why, chosen, tuple(passed_over), lacks_labels)
 
 
 def unknown_labels(chosen: Chosen) -> tuple[Finding, ...]:
@@ -67,7 +65,7 @@ def unknown_labels(chosen: Chosen) -> tuple[Finding, ...]:
 def named(config: AgentConfig, name: str, facts: NodeFacts) -> Chosen | None:
     """Return the settings of the profile of this name whatever the node is like, None if absent."""
     found = {profile.name: profile.config for profile in config.profiles}
-    found[DEFAULT] = replace(config, profiles=())
+    found[DEFAULT_PROFILE] = replace(config, profiles=())
     if name not in found:
         return None
     cloud = facts.cloud if found[name].is_auto else ""

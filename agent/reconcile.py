@@ -115,7 +115,7 @@ class Reconciler:
         self._pending_since, self._retries, self._last_repairs = None, 0, {}
         self._is_new = True
         self.standby.again()
-        self.status.profile = (self.settings.chosen.name, config.hash)
+        self.status.profile = (config.profile_name, config.hash)
 
     def wake(self, news: News) -> None:
         """Wake the loop; safe from any thread and from a signal's function."""
@@ -192,7 +192,7 @@ class Reconciler:
             return
         if self._is_retry_asked:
             self.tuner.forget()
-        self._teller.took_up(self.settings.chosen, self.config)
+        self._teller.took_up(self.config, config, self.settings.why)
         self._adopt(config)
 
     def _wait(self) -> set[News]:

@@ -6,13 +6,16 @@ process (its server, its log, its node) is said to need a restart.
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from agent.config import SETTINGS, AgentConfig
 from agent.facts import NodeFacts
 from agent.parse import ConfigError
-from agent.profiles import Chosen, choose
 from agent.state import Finding, Reason, Severity
 from common.record import replace
+
+if TYPE_CHECKING:
+    from agent.profiles import Chosen
 
 STAY = "the settings read last stay in use"
 UNTIL_RESTART = ("server.address", "server.port", "log.format", "node.name")
@@ -42,12 +45,18 @@ class Settings:
         self._machine_cloud = machine_cloud
         self._facts = NodeFacts()
         self._unread = self._refused = ""
-        self.chosen: Chosen = choose(config, self._facts)
+        self.config = config
+        self._choose()
 
     @property
-    def config(self) -> AgentConfig:
-        """Return the settings for this node."""
-        return self.chosen.config
+    def why(self) -> str:
+        """Return why the node has this profile."""
+        return self._chosen().why if self.asks else "nothing depends on the node"
+
+    def _chosen(self) -> "Chosen":
+        from agent.profiles import choose  # noqa: PLC0415 - only profiles and auto need a choice
+
+        return choose(self._base, self._facts)
 
     @property
     def problem(self) -> str:
@@ -86,11 +95,11 @@ class Settings:
     def refuse(self, problem: str, config: AgentConfig) -> None:
         """Note that the host does not take these settings, so that the others stay in force."""
         self._refused = problem
-        self.chosen = replace(self.chosen, config=config)
+        self.config = config
 
     def _choose(self) -> None:
         self._refused = ""
-        self.chosen = choose(self._base, self._facts)
+        self.config = self._chosen().config if self.asks else self._base
 
     @property
     def findings(self) -> tuple[Finding, ...]:

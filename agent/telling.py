@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from agent.config import AgentConfig
-from agent.profiles import Chosen, differences
 from agent.settings import STAY
 from agent.state import Change, Finding, Outcome, Reason, Report, Severity
 from agent.status import Status
@@ -89,12 +88,14 @@ class Teller:
         self._log.warning("Could not use the settings", err=problem)
         self._announce(Reason.SETTINGS_INVALID.value, f"{problem}; {STAY}")
 
-    def took_up(self, chosen: Chosen, before: AgentConfig) -> None:
-        """Log that other settings are in force, and what they change."""
+    def took_up(self, before: AgentConfig, now: AgentConfig, why: str) -> None:
+        """Log that other settings are in force, by which profile and why, and what they change."""
+        from agent.profiles import differences  # noqa: PLC0415 - settings seldom change
+
         self._log.info(
             "Took up settings",
-            profile=chosen.name,
-            why=chosen.why,
-            changed=",".join(item.path for item in differences(before, chosen.config)),
-            hash=chosen.config.hash,
+            profile=now.profile_name,
+            why=why,
+            changed=",".join(item.path for item in differences(before, now)),
+            hash=now.hash,
         )

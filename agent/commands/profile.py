@@ -3,12 +3,11 @@
 import argparse
 from collections.abc import Mapping, Sequence
 
-from agent.config import AgentConfig
+from agent.config import DEFAULT_PROFILE, AgentConfig
 from agent.facts import NodeFacts
-from agent.near import near
 from agent.parse import ConfigError
-from agent.profiles import DEFAULT, Chosen, choose, named
-from agent.readers import is_qualified_name
+from agent.profiles import Chosen, choose, named
+from agent.readers import is_qualified_name, near
 from agent.switch import remembered
 from agent.wiring import boot_id, machine_cloud, state_folder
 from common.record import replace
@@ -34,7 +33,7 @@ def chosen(
         return choose(config, facts)
     found = named(config, options.profile, facts)
     if found is None:
-        known = {DEFAULT, *(profile.name for profile in config.profiles)}
+        known = {DEFAULT_PROFILE, *(profile.name for profile in config.profiles)}
         meant = near(options.profile, known) or f"; there are {', '.join(sorted(known))}"
         raise ConfigError((f"--profile: no profile {options.profile!r}{meant}",))
     return found

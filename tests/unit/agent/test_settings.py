@@ -84,11 +84,11 @@ def test_the_node_chooses_and_chooses_again() -> None:
     assert settings.asks
     assert settings.config.mtu == 9000
     settings.know(NodeFacts({"pool": "a"}))
-    assert (settings.config.mtu, settings.chosen.name) == (4000, "a")
+    assert (settings.config.mtu, settings.why) == (4000, "label pool=a")
     settings.know(None)
     assert settings.config.mtu == 4000
     settings.know(NodeFacts({"pool": "b"}))
-    assert (settings.config.mtu, settings.chosen.name) == (9000, "default")
+    assert (settings.config.mtu, settings.why) == (9000, "no profile matches")
 
 
 def test_a_new_file_is_chosen_from_by_the_node_as_it_is_known() -> None:
