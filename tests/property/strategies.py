@@ -14,6 +14,8 @@ from tests.fake_network import FakeServer
 from tests.fakes import KERNEL_SYSCTLS, FakeHost
 from tests.unit.agent.nodes import API_SERVER, GATEWAY, Node
 
+DEVICES = ("0:50", "0:51", "0:52")
+KIBS = (128, 128, 1024, 15360, 20032)
 MTUS = (1280, 1400, 1500, 3900, 4000, 8896, 9000, 9001, 9216)
 OTHER_VALUES = {
     "net.core.rmem_max": ("4194304", "33554432"),
@@ -58,6 +60,7 @@ class Sketch:
     devices: tuple[Device, ...]
     storage: tuple[Storage, ...]
     sysctls: tuple[tuple[str, str], ...]
+    mounts: tuple[tuple[str, int], ...]  # device, read-ahead in KiB
     read_only: frozenset[str]
     refused: tuple[tuple[str, int], ...]
     default_link: str
@@ -81,6 +84,8 @@ class Sketch:
                 host.refused_above[device.name] = device.takes
         for key, value in self.sysctls:
             host.sysctls[key] = value  # type: ignore[index]
+        for bdi, kib in self.mounts:
+            host.mount(bdi, kib, source=f"models.example:/{bdi}")
         host.read_only, host.refused = set(self.read_only), dict(self.refused)
         host.default(GATEWAY, self.default_link)
         node = Node(host, folder, self.config, api_server=API_SERVER)
@@ -146,15 +151,25 @@ def storages(draw: st.DrawFn, links: tuple[Device, ...]) -> Storage:
     )
 
 
+def mounts() -> st.SearchStrategy[tuple[tuple[str, int], ...]]:
+    """Return NFS mounts with the read-ahead that the kernel or another program gave them."""
+    return st.lists(
+        st.tuples(st.sampled_from(DEVICES), st.sampled_from(KIBS)),
+        max_size=3,
+        unique_by=lambda mount: mount[0],
+    ).map(tuple)
+
+
 def configs() -> st.SearchStrategy[AgentConfig]:
     """Return settings that want other sizes, other rows, other links."""
     return st.builds(
-        lambda mtu, rows, include: replace(
-            defaults(), mtu=mtu, sysctls=tuple(rows), links_include=include
+        lambda mtu, rows, include, kib: replace(
+            defaults(), mtu=mtu, sysctls=tuple(rows), links_include=include, read_ahead_kib=kib
         ),
         st.sampled_from((9000, 9000, 1500, 4000, 9216)),
         st.lists(st.sampled_from(DEFAULT_ROWS), unique=True),
         st.sampled_from(((), (), ("eth*",), ("up0", "top*"))),
+        st.sampled_from((15360, 15360, 1024, 0)),
     )
 
 
@@ -164,6 +179,7 @@ def sketches(draw: st.DrawFn, *, is_refusing: bool = True) -> Sketch:
     links = draw(devices())
     keys = sorted(KERNEL_SYSCTLS)
     names = [f"sysctl/{key}" for key in keys] + [f"link/{link.name}/mtu" for link in links]
+    names += [f"readahead/{device}" for device in DEVICES]
     refused: list[str] = []
     if is_refusing:
         refused = draw(st.lists(st.sampled_from(names), max_size=2, unique=True))
@@ -173,6 +189,7 @@ def sketches(draw: st.DrawFn, *, is_refusing: bool = True) -> Sketch:
         sysctls=tuple(
             (key, draw(st.sampled_from((KERNEL_SYSCTLS[key], *OTHER_VALUES[key])))) for key in keys
         ),
+        mounts=draw(mounts()),
         read_only=draw(st.frozensets(st.sampled_from(keys), max_size=2)),
         refused=tuple(
             (name, draw(st.sampled_from((EPERM, EINVAL if "link" not in name else EPERM))))

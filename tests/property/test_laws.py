@@ -9,6 +9,7 @@ from agent.config import AgentConfig
 from agent.journal import load
 from agent.links import stack
 from agent.plan import link_target
+from agent.readahead import target_of
 from agent.state import Outcome, SysctlKey
 from tests.fakes import Crash, FakeHost
 from tests.property.strategies import MTUS, OTHER_VALUES, Sketch, built, configs, sketches
@@ -123,15 +124,16 @@ def test_writes_in_order(sketch: Sketch, history: list[Life]) -> None:
 
 @dataclass(frozen=True)
 class Foreign:
-    """What another program writes: an MTU where the link takes it, or a sysctl."""
+    """What another program writes: an MTU where the link takes it, a sysctl, a read-ahead."""
 
     number: int
     mtu: int
+    kib: int
     key: str
     value: str
 
     def write(self, host: FakeHost) -> None:
-        """Write both."""
+        """Write all three."""
         links = [link for link in host.links.values() if not link.master_index]
         link = links[self.number % len(links)]
         parent = host.links.get(link.lower_index or 0)
@@ -139,6 +141,8 @@ class Foreign:
         ceilings += [parent.mtu_bytes] if parent else []
         host.set_mtu(link.name, min(ceilings))
         host.sysctls[SysctlKey(self.key)] = self.value
+        for device in tuple(host.read_ahead)[:1]:
+            host.set_read_ahead(device, self.kib)
 
 
 def foreigners() -> st.SearchStrategy[list[Foreign]]:
@@ -146,9 +150,10 @@ def foreigners() -> st.SearchStrategy[list[Foreign]]:
     pairs = st.sampled_from([(key, value) for key in OTHER_VALUES for value in OTHER_VALUES[key]])
     return st.lists(
         st.builds(
-            lambda number, mtu, pair: Foreign(number, mtu, *pair),
+            lambda number, mtu, kib, pair: Foreign(number, mtu, kib, *pair),
             st.integers(0, 5),
             st.sampled_from((*MTUS, 2000, 5000)),
+            st.sampled_from((64, 128, 4096, 15360, 32768)),
             pairs,
         ),
         min_size=1,
@@ -211,7 +216,9 @@ def test_keeps_foreign_writes(sketch: Sketch, foreign: list[Foreign]) -> None:
 def levels(host: FakeHost) -> dict[str, tuple[int, ...]]:
     """Return every value of the host as numbers, by target."""
     links = {f"link/{link.name}/mtu": (link.mtu_bytes,) for link in host.links.values()}
-    return links | {f"sysctl/{key}": numbers(value) for key, value in host.sysctls.items()}
+    mounts = {target_of(device): (item.kib,) for device, item in host.read_ahead.items()}
+    sysctls = {f"sysctl/{key}": numbers(value) for key, value in host.sysctls.items()}
+    return links | mounts | sysctls
 
 
 def numbers(text: str) -> tuple[int, ...]:
