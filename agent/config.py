@@ -271,12 +271,14 @@ def load(path: str | None, environment: Mapping[str, str]) -> AgentConfig:
 def decode(content: str, path: str, environment: Mapping[str, str]) -> AgentConfig:
     """Return the settings of a file's text, as ``load`` does; raises ConfigError."""
     errors: list[str] = []
-    found = _flatten(parse(content, path), f"{path}: ", errors, SETTINGS)
+    found = flatten(parse(content, path), f"{path}: ", errors, SETTINGS)
     file = {name: (value, f"{path}: {name}") for name, value in found.items()}
     variables = _variables(environment)
-    config = _config({**file, **variables}, errors)
+    config = assemble({**file, **variables}, errors)
     if "profiles" in file or "profiles" in variables:
-        config = replace(config, profiles=tuple(_profiles(file, variables, errors)))
+        from agent.drafts import read_profiles  # noqa: PLC0415 - only files with profiles pay
+
+        config = replace(config, profiles=read_profiles(file, variables, errors))
     if errors:
         raise ConfigError(tuple(errors))
     return config
@@ -297,7 +299,8 @@ def _variables(environment: Mapping[str, str]) -> Sources:
     return found
 
 
-def _config(sources: Sources, errors: list[str]) -> AgentConfig:
+def assemble(sources: Sources, errors: list[str]) -> AgentConfig:
+    """Read every setting that stands somewhere; what cannot be used is added to the errors."""
     values: dict[str, Any] = {}
     for setting in SETTINGS:
         values[setting.attribute] = setting.default
@@ -311,35 +314,6 @@ def _config(sources: Sources, errors: list[str]) -> AgentConfig:
     return AgentConfig(**values)
 
 
-def _profiles(file: Sources, variables: Sources, errors: list[str]) -> Iterable[Profile]:
-    """Yield each profile over the file's settings and below the environment's."""
-    from agent.drafts import read_drafts  # noqa: PLC0415 - only files with profiles pay for it
-
-    own = [item for item in SETTINGS if item.path.partition(".")[0] not in OF_THE_PROCESS]
-    raw, where = {**file, **variables}["profiles"]
-    drafts = read_drafts(
-        raw, where, errors, lambda tree, place, into: _flatten(tree, place, into, own)
-    )
-    for draft in drafts:
-        over = {name: (value, f"{draft.place}{name}") for name, value in draft.found.items()}
-        _config(over, errors)
-        if not errors:
-            merged = {**file, **{name: _over(file, name, over[name]) for name in over}}
-            merged = {**merged, **variables, "profiles": ([], where)}
-            yield Profile(
-                draft.name, draft.match, replace(_config(merged, errors), profile=draft.name)
-            )
-
-
-def _over(file: Sources, name: str, over: tuple[Any, str]) -> tuple[Any, str]:
-    """Return a value laid over the file's: a mapping key by key, everything else whole."""
-    value, place = over
-    under = file[name][0] if name in file else None
-    if isinstance(value, dict) and isinstance(under, dict):
-        return {**under, **value}, place
-    return over
-
-
 def with_endpoints(config: AgentConfig, more: Iterable[tuple[str, int]]) -> AgentConfig:
     """Return the settings, and those of each profile, with more storage endpoints."""
     merged = tuple(dict.fromkeys((*config.storage_endpoints, *more)))
@@ -349,7 +323,7 @@ def with_endpoints(config: AgentConfig, more: Iterable[tuple[str, int]]) -> Agen
     return replace(config, storage_endpoints=merged, profiles=profiles)
 
 
-def _flatten(
+def flatten(
     tree: object, place: str, errors: list[str], settings: Iterable[Setting]
 ) -> dict[str, Any]:
     """

@@ -1,21 +1,26 @@
 """
-Read the list of profiles up to what lies over the file's other settings; errors name their place.
+Read the list of profiles and lay each over the file's other settings; errors name their place.
 
 Only a configuration with profiles imports this. Pure.
 """
 
-from collections.abc import Callable
 from typing import Any
 
-from agent.config import DEFAULT_PROFILE
+from agent.config import (
+    DEFAULT_PROFILE,
+    OF_THE_PROCESS,
+    SETTINGS,
+    Profile,
+    Sources,
+    assemble,
+    flatten,
+)
 from agent.match import Match, read_match
 from agent.readers import MAX_KEY_LENGTH, near
-from common.record import dataclass
-
-Flatten = Callable[[object, str, list[str]], dict[str, Any]]
-"""From a tree of settings, the place of its names and the errors so far to raw values by path."""
+from common.record import dataclass, replace
 
 _PARTS = {"name", "match", "settings"}
+_OWN = [item for item in SETTINGS if item.path.partition(".")[0] not in OF_THE_PROCESS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +33,40 @@ class Draft:
     place: str
 
 
-def read_drafts(raw: object, where: str, errors: list[str], flatten: Flatten) -> tuple[Draft, ...]:
+def read_profiles(file: Sources, variables: Sources, errors: list[str]) -> tuple[Profile, ...]:
+    """
+    Return each profile over the file's settings and below the environment's.
+
+    What is wrong is added to the errors, also in profiles that no node would get.
+    """
+    raw, where = {**file, **variables}["profiles"]
+    found: list[Profile] = []
+    for draft in _drafts(raw, where, errors):
+        over = {name: (value, f"{draft.place}{name}") for name, value in draft.found.items()}
+        assemble(over, errors)
+        if errors:
+            continue
+        merged = {**file, **{name: _over(file, name, over[name]) for name in over}}
+        config = assemble({**merged, **variables, "profiles": ([], where)}, errors)
+        found.append(Profile(draft.name, draft.match, replace(config, profile=draft.name)))
+    return tuple(found)
+
+
+def _over(file: Sources, name: str, over: tuple[Any, str]) -> tuple[Any, str]:
+    """Return a value laid over the file's: a mapping key by key, everything else whole."""
+    value, place = over
+    under = file[name][0] if name in file else None
+    if isinstance(value, dict) and isinstance(under, dict):
+        return {**under, **value}, place
+    return over
+
+
+def _drafts(raw: object, where: str, errors: list[str]) -> tuple[Draft, ...]:
     """Read ``[{name, match, settings}, ...]``; what is wrong is added to the errors."""
     if not isinstance(raw, list):
         errors.append(f"{where}: must be a list of profiles, not {raw!r}")
         return ()
-    drafts = [_draft(one, f"{where}[{index}]", errors, flatten) for index, one in enumerate(raw)]
+    drafts = [_draft(one, f"{where}[{index}]", errors) for index, one in enumerate(raw)]
     for index, draft in enumerate(drafts):
         first = next(number for number, one in enumerate(drafts) if one.name == draft.name)
         if first < index and draft.name:
@@ -45,7 +78,7 @@ def read_drafts(raw: object, where: str, errors: list[str], flatten: Flatten) ->
     return tuple(drafts)
 
 
-def _draft(raw: object, where: str, errors: list[str], flatten: Flatten) -> Draft:
+def _draft(raw: object, where: str, errors: list[str]) -> Draft:
     if not isinstance(raw, dict):
         errors.append(f"{where}: must be a mapping of name, match and settings, not {raw!r}")
         return Draft("", Match(), {}, where)
@@ -58,7 +91,7 @@ def _draft(raw: object, where: str, errors: list[str], flatten: Flatten) -> Draf
     name = _name(raw["name"], f"{where}.name", errors) if "name" in raw else ""
     match = read_match(raw["match"], f"{where}.match", errors) if "match" in raw else Match()
     place = f"{where}.settings."
-    return Draft(name, match, flatten(raw.get("settings"), place, errors), place)
+    return Draft(name, match, flatten(raw.get("settings"), place, errors, _OWN), place)
 
 
 def _name(raw: object, where: str, errors: list[str]) -> str:
