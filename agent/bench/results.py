@@ -10,6 +10,7 @@ from common.record import dataclass, field
 JSON_VERSION = 1
 MEGABYTE = 1_000_000
 SHORT_SECONDS = 0.5
+LEAST_RUNS = 3
 BUSY_SHARE = 0.9
 CACHED_SHARE = 0.02
 ALIGNED_BYTES = 1 << 20
@@ -132,6 +133,7 @@ def warnings_of(settings: Settings, rows: Sequence[Row]) -> tuple[str, ...]:
     runs = [run for row in rows for run in row.runs]
     found = (
         _not_nfs(settings),
+        _few(rows),
         _repeated(rows),
         _cached(rows),
         _short(runs),
@@ -146,6 +148,12 @@ def _not_nfs(settings: Settings) -> str:
     if settings.filesystem != "other":
         return ""
     return "this file is not on NFS: what is measured is a disk or memory of this node"
+
+
+def _few(rows: Sequence[Row]) -> str:
+    if not any(0 < len(row.runs) < LEAST_RUNS for row in rows):
+        return ""
+    return f"fewer than {LEAST_RUNS} runs say little of the spread"
 
 
 def _repeated(rows: Sequence[Row]) -> str:

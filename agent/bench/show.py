@@ -16,6 +16,7 @@ NAMES = {
 }
 _NAME_WIDTH = max(map(len, NAMES.values()))
 _GIB = 1 << 30
+_PLAIN_FROM = 100  # MB/s from which a tenth is not worth its place
 _DEFAULT_READ_AHEAD_KIB = 128  # VM_READAHEAD_PAGES; NFS since 5.4 (commit c128e575514c)
 _DEFAULT_MTU_BYTES = 1500
 _DEFAULT_RMEM = ("4096 131072 6291456", "4096 131072 33554432")  # before and from 6.16
@@ -106,7 +107,8 @@ def _compared(before: Result, after: Result) -> list[str]:
 def _cell(row: Row | None) -> str:
     if row is None or not row.runs:
         return "-"
-    return f"{row.median:.1f} ({row.lowest:.0f}-{row.highest:.0f})"
+    digits = 0 if row.highest >= _PLAIN_FROM else 1
+    return f"{row.median:.1f} ({row.lowest:.{digits}f}-{row.highest:.{digits}f})"
 
 
 def _settings_lines(before: Settings | None, now: Settings) -> list[str]:
@@ -117,23 +119,26 @@ def _settings_lines(before: Settings | None, now: Settings) -> list[str]:
         ("tcp_rmem", True, before and before.tcp_rmem, now.tcp_rmem),
         ("nconnect", now.version, before and before.nconnect, now.nconnect),
     )
-    lines = [f"kernel {now.kernel}"]
-    for name, is_known, earlier, later in rows:
-        if is_known:
-            change = f"{earlier} -> " if earlier and earlier != later else ""
-            lines.append(f"  {name:<18} {change}{later}{_default_words(name, later)}")
-    return [*lines, ""]
+    lines = [f"  {name:<16} {_change(name, old, new)}" for name, known, old, new in rows if known]
+    return [f"kernel {now.kernel}", *lines, ""]
 
 
-def _default_words(name: str, value: object) -> str:
-    """Return a word where this is what the kernel has by itself."""
+def _change(name: str, earlier: object, later: object) -> str:
+    """Return a value, or both where it changed, with a word about the kernel's own."""
+    if earlier and earlier != later:
+        word = " (from default)" if _is_default(name, earlier) else ""
+        return f"{earlier} -> {later}{word}"
+    return f"{later}{'  (the default)' if _is_default(name, later) else ''}"
+
+
+def _is_default(name: str, value: object) -> bool:
+    """Return whether this is what the kernel has by itself."""
     defaults: dict[str, bool] = {
         "read-ahead, KiB": value == _DEFAULT_READ_AHEAD_KIB,
         "tcp_rmem": value in _DEFAULT_RMEM,
         "nconnect": value == 1,
     }
-    is_default = defaults.get(name, name.startswith("MTU") and value == _DEFAULT_MTU_BYTES)
-    return "  (the kernel's default)" if is_default else ""
+    return defaults.get(name, name.startswith("MTU") and value == _DEFAULT_MTU_BYTES)
 
 
 def progress_line(mode: Mode, number: int, runs: int, part: float, rate: float) -> str:

@@ -53,7 +53,7 @@ def _steps(facts: Facts, remarks: Sequence[Remark]) -> Iterator[Step]:
         yield Step(verify, "once that is put right: proves it")
     for mount in facts.state.mounts:
         bench = f"{_PROGRAM} bench --file {mount.mount_point}/FILE"
-        yield Step(bench, "measures what it brought (FILE: a large one)")
+        yield Step(bench, "FILE: a large one; measures what it brought")
     yield Step(verify, "all is well: exit code 0 says so to a script")
 
 

@@ -94,7 +94,7 @@ def test_a_result_is_kept_and_compared_with(node: AgentNode) -> None:
     node.namespace.set_mtu("eth1", 9000)
     done = node.agent("bench", "--url", URL, "--runs", "1", "--against", str(kept))
     assert done.returncode == 0, done.stderr
-    assert "MTU of eth1        1500 -> 9000" in done.stdout
+    assert "MTU of eth1      1500 -> 9000 (from default)" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
