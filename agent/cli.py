@@ -11,10 +11,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from agent.commands.terminal import BAD_INPUT, NOT_FINE
-from agent.config import SETTINGS, AgentConfig, load, with_endpoints
+from agent.config import AgentConfig, load, with_endpoints
 from agent.parse import ConfigError
 from agent.ports import AgentError
 from agent.readers import endpoint
+from agent.schema import SETTINGS
 from common.telemetry import VERSION
 
 _HELP_WIDTH = 78

@@ -1,154 +1,27 @@
 """
 The agent's settings: one file (YAML, of which JSON is a part) plus environment, closed schema.
 
-Every setting is a row of SETTINGS: its place in the file, how it is read, its default and what it
-does. The environment variable of ``probe.retrySeconds`` is ``TUNEGATE_PROBE_RETRY_SECONDS``; it
-wins over the file. A profile's settings lie between the two, field by field; mappings (sysctls)
-row by row. All errors leave together, each naming its field, also those of profiles not chosen.
+Every setting is a row of ``schema.SETTINGS``. The environment wins over the file; a profile's
+settings lie between the two, field by field, mappings (sysctls) row by row. All errors leave
+together, each naming its field, also those of profiles not chosen.
 """
 
 import json
 from binascii import crc32
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from agent.parse import ConfigError, parse, read_text
-from agent.readahead import DEFAULT_KIB
-from agent.readers import (
-    AUTO,
-    boolean,
-    choice,
-    endpoints,
-    integer,
-    near,
-    nfs_exports,
-    nfs_want,
-    number,
-    patterns,
-    read_ahead_kib,
-    size_or_auto,
-    sysctl_rows,
-    taint_keys,
-    text,
-)
-from agent.sysctls import DEFAULT_ROWS, SysctlRow
-from common.names import GATE_TAINTS
+from agent.readers import AUTO, near, text
+from agent.schema import JUMBO_BYTES, OF_THE_PROCESS, SETTINGS, Setting
+from agent.sysctls import SysctlRow
 from common.record import dataclass, replace
 
 if TYPE_CHECKING:
     from agent.match import Match
 
-JUMBO_BYTES = 9000
 DEFAULT_PROFILE = "default"
 """What the file's top level is called where a profile's name stands."""
-ENVIRONMENT_PREFIX = "TUNEGATE_"
-AUTOSCALER_PATIENCE_SECONDS = 15 * 60
-"""cluster-autoscaler's --max-node-startup-time: a node gated for longer counts as broken."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting: its dotted place in the file, its reader, its default, its documentation."""
-
-    path: str
-    read: Callable[[Any], Any]
-    default: Any
-    doc: str
-
-    @property
-    def attribute(self) -> str:
-        """Return the AgentConfig field that holds it."""
-        return _snake(self.path)
-
-    @property
-    def variable(self) -> str:
-        """Return the environment variable that sets it."""
-        return ENVIRONMENT_PREFIX + _snake(self.path).upper()
-
-
-def _snake(path: str) -> str:
-    return "".join(f"_{char.lower()}" if char.isupper() else char for char in path).replace(
-        ".", "_"
-    )
-
-
-def _read_apart(_raw: object) -> tuple[()]:
-    """Stand in for a reader: profiles are read when the settings that they lie over are."""
-    return ()
-
-
-_SECONDS = number(0, 86400)
-
-SETTINGS: tuple[Setting, ...] = (
-    Setting(
-        "mtu", size_or_auto(1280, 65535), JUMBO_BYTES, "MTU wanted on the storage links, or auto"
-    ),
-    Setting("links.include", patterns, (), "tune exactly these links (name globs or CIDRs)"),
-    Setting("links.exclude", patterns, (), "never tune these links (name globs or CIDRs)"),
-    Setting("storage.endpoints", endpoints, (), "NFS servers: name or address, :port optional"),
-    Setting("storage.endpointsFile", text, "", "a file of NFS servers, one a line, read again"),
-    Setting(
-        "storage.mounts",
-        boolean,
-        default=True,
-        doc="also take the servers of NFS mounts that exist",
-    ),
-    Setting(
-        "connections.early",
-        choice("heal", "report"),
-        "heal",
-        "connections opened at a smaller MTU: heal before the gate opens",
-    ),
-    Setting("nfs.want", nfs_want, {}, "mount options over the built-in wishes; null: any will do"),
-    Setting(
-        "nfs.persistentVolumes",
-        boolean,
-        default=False,
-        doc="also want what the mounts' PersistentVolumes ask for: one request each",
-    ),
-    Setting("nfs.exports", nfs_exports, (), "wishes for {match: server:/export*, want}, last wins"),
-    Setting("sysctls", sysctl_rows, DEFAULT_ROWS, "rows over the built-in ones; null drops one"),
-    Setting("readAhead.kib", read_ahead_kib, DEFAULT_KIB, "read-ahead of NFS mounts, KiB, or auto"),
-    Setting("readAhead.megabits", integer(0, 10_000_000), 0, "Mbit/s for auto; 0: the link's own"),
-    Setting("memory.connections", integer(1, 100000), 64, "busy connections to expect"),
-    Setting("memory.share", number(0.001, 1), 0.125, "part of memory their buffers may hold"),
-    Setting("probe.retrySeconds", _SECONDS, 300, "how long a silent server keeps the gate closed"),
-    Setting("gate.taints", taint_keys, GATE_TAINTS, "taint keys to remove, effect NoSchedule"),
-    Setting(
-        "gate.onDegraded", choice("open", "hold"), "open", "gate when the best is below target"
-    ),
-    Setting("gate.onFailed", choice("open", "hold"), "hold", "gate when it is not safe"),
-    Setting(
-        "gate.deadlineSeconds",
-        number(0, AUTOSCALER_PATIENCE_SECONDS - 1),
-        0,
-        "open anyway after this long; 0 never",
-    ),
-    Setting(
-        "gate.onStandby",
-        choice("open", "hold"),
-        "open",
-        "gate while the node's mode is observe or off",
-    ),
-    Setting("watch.pollSeconds", number(0.1, 3600), 30, "how often sysctls are read again"),
-    Setting("watch.probeSeconds", number(1, 86400), 300, "how often the path is proven again"),
-    Setting("watch.repairs", integer(1, 1000), 5, "repairs of a target before it is left alone"),
-    Setting("watch.windowSeconds", number(1, 86400), 60, "the time in which they are counted"),
-    Setting("watch.backoffSeconds", number(1, 86400), 300, "how long it is then left alone"),
-    Setting("server.address", text, "0.0.0.0", "where /healthz, /readyz, /metrics listen"),  # noqa: S104 - Prometheus scrapes from outside
-    Setting("server.port", integer(0, 65535), 9469, "their port; 0 switches the server off"),
-    Setting("log.format", choice("json", "text"), "json", "log lines for machines or people"),
-    Setting("node.name", text, "", "this node's name in Kubernetes"),
-    Setting(
-        "node.heartbeatSeconds",
-        integer(0, 604800),
-        3600,
-        "how often the condition's lastHeartbeatTime is renewed; 0 never",
-    ),
-    Setting("profiles", _read_apart, (), "settings for the nodes that match; the first match wins"),
-)
-OF_THE_PROCESS = ("server", "log", "node", "profiles")
-"""The settings that no profile may have: they hold for the process, whatever node it is on."""
 
 
 @dataclass(frozen=True, slots=True)

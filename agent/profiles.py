@@ -7,8 +7,9 @@ be asked (labels off the cluster or before the API server answers) matches no ru
 
 from collections.abc import Mapping
 
-from agent.config import DEFAULT_PROFILE, SETTINGS, AgentConfig, Profile
+from agent.config import DEFAULT_PROFILE, AgentConfig, Profile
 from agent.facts import NodeFacts
+from agent.schema import SETTINGS
 from agent.state import Finding, Reason, Severity
 from agent.sysctls import Compare, SysctlRow
 from common.record import dataclass, replace

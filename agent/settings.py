@@ -8,9 +8,10 @@ process (its server, its log, its node) is said to need a restart.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from agent.config import SETTINGS, AgentConfig
+from agent.config import AgentConfig
 from agent.facts import NodeFacts
 from agent.parse import ConfigError
+from agent.schema import SETTINGS
 from agent.state import Finding, Reason, Severity
 from common.record import replace
 

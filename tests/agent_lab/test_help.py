@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from agent.config import SETTINGS
+from agent.schema import SETTINGS
 from tests.agent_lab.node_commands import AGENT
 
 COMMANDS = {

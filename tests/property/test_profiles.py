@@ -7,9 +7,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config import SETTINGS, AgentConfig, decode
+from agent.config import AgentConfig, decode
 from agent.facts import NodeFacts
 from agent.profiles import choose, differences
+from agent.schema import SETTINGS
 
 KEYS = st.sampled_from(("pool", "zone", "example.com/gpu"))
 VALUES = st.sampled_from(("a", "b", ""))

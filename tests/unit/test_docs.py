@@ -10,12 +10,13 @@ from prometheus_client import CollectorRegistry, generate_latest
 from agent.bench.results import Mode, Result, Row, Run, Settings
 from agent.bench.show import bench_json
 from agent.cli import main
-from agent.config import SETTINGS, decode
+from agent.config import decode
 from agent.doctor.remark import CHECKS
 from agent.facts import NodeFacts
 from agent.metrics import StatusCollector
 from agent.nfs_metrics import NfsCollector
 from agent.profiles import choose
+from agent.schema import SETTINGS
 from agent.state import Outcome, Plan, Reason, Report
 from agent.status import Status
 from common.names import AGENT_METRIC_PREFIX

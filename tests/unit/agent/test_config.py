@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import SETTINGS, AgentConfig, defaults, load
+from agent.config import AgentConfig, defaults, load
 from agent.parse import ConfigError, parse
+from agent.schema import SETTINGS
 
 
 def written(folder: Path, content: str) -> str:
