@@ -11,6 +11,8 @@ from common.record import dataclass, field
 BUSY_SECONDS = 1.0
 """How long after its last data a connection still counts as in use."""
 
+TICKS_SECONDS = 0.02
+
 
 @dataclass(frozen=True, slots=True)
 class TcpInfo:
@@ -53,6 +55,19 @@ class TcpConnection:
         info = self.info
         quiet_seconds = min(info.sent_ago_seconds, info.received_ago_seconds)
         return bool(info.unacked) or quiet_seconds < BUSY_SECONDS
+
+    @property
+    def is_between_requests(self) -> bool:
+        """
+        Return whether the last request seems to be answered: a reply came after it was sent.
+
+        The kernel counts in ticks of 1 to 10 ms, so what is equal must have been so for a while.
+        """
+        info = self.info
+        if info.unacked or info.received_ago_seconds > info.sent_ago_seconds:
+            return False
+        is_later = info.received_ago_seconds < info.sent_ago_seconds
+        return is_later or info.received_ago_seconds >= TICKS_SECONDS
 
     @property
     def announced_mss_bytes(self) -> int:

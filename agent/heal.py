@@ -7,7 +7,7 @@ of a hard mount is safe: the kernel's NFS client opens a new one and sends again
 """
 
 import time
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from errno import EOPNOTSUPP, EPERM
 
 from agent.connections import Listing, Seen, TcpConnection
@@ -23,14 +23,18 @@ from agent.early_findings import (
     unreadable_finding,
     writes_finding,
 )
+from agent.ending import end_between_requests
 from agent.ports import HostError, Prober, Server
 from agent.scene import Scene
-from agent.state import Address, Finding, LinkName, Proof
+from agent.state import Finding, Proof, Verdict
 from common.record import dataclass
 
 LOOK_AGAIN_SECONDS = 0.05
 PATIENCE_SECONDS = 1.0
 """How long a connection that was in use may take to be open again; an idle one is not awaited."""
+
+PROOFS_MORE = 2
+"""One lost echo leaves the way back unproven, which matters once something is to be healed."""
 
 _REFUSALS = {
     EOPNOTSUPP: "this kernel cannot end them (it was built without CONFIG_INET_DIAG_DESTROY)",
@@ -82,6 +86,8 @@ class Healer:
         if listing.unlisted:
             detail = f"the kernel lists {listing.unlisted} fewer than /proc/net/tcp and tcp6 show"
             findings.append(unreadable_finding(detail))
+        if heals:
+            proven = [self._surer(scene, proof, listing.connections) for proof in proven]
         served = _served(scene, proven, listing.connections)
         ended: list[_Ended] = []
         for one in served:
@@ -90,11 +96,22 @@ class Healer:
         for item in ended:
             findings += self._judge_again(item, again)
         return Seen(
-            proofs=tuple(shown(proof, listing.connections) for proof in proofs),
+            proofs=_latest(proofs, [shown(proof, listing.connections) for proof in proven]),
             findings=tuple(findings),
             early=sum(len(one.early) for one in _served(scene, proven, again)),
             healed=sum(item.number for item in ended),
         )
+
+    def _surer(self, scene: Scene, proof: Proof, connections: Sequence[TcpConnection]) -> Proof:
+        """Return the proof, tried again where only its unproven way back is in the way."""
+        (served,) = _served(scene, [proof], connections)
+        if proof.way_back != "unproven" or not (served.early and served.mounts and served.doubt):
+            return proof
+        for _ in range(PROOFS_MORE):
+            again = self._prober.prove(proof.endpoint, proof.wanted_bytes)
+            if again.verdict is Verdict.PASSED and again.way_back == "icmp":
+                return again
+        return proof
 
     def _list(self, proofs: Iterable[Proof]) -> Listing:
         servers = {(proof.endpoint.address, proof.endpoint.port) for proof in proofs}
@@ -126,7 +143,7 @@ class Healer:
     ) -> Obstacle | None:
         """End these connections; return what the kernel refused, None when they ended."""
         try:
-            number = self._prober.destroy(early)
+            number = end_between_requests(self._prober, early, self._sleep)
         except HostError as error:
             why = _REFUSALS.get(error.errno, f"the kernel does not end them: {error.detail}")
             return Obstacle(why)
@@ -168,30 +185,10 @@ class Healer:
         return healed, early_finding(served, small, unchanged_obstacle(served))
 
 
-def end_born_between(
-    prober: Prober, scene: Scene, lowered: Container[LinkName]
-) -> HostError | None:
-    """
-    End the connections that announced more than their link carries since it was lowered.
-
-    They stay stuck for ever: the server goes on sending what was announced to it (measured). Those
-    to every endpoint and to every mount's server are looked at, handshakes too. Returns the
-    kernel's refusal, None when all ended.
-    """
-    servers = [(item.address, item.port) for item in scene.desired.endpoints]
-    servers += [(mount.server, mount.port) for mount in scene.state.mounts if mount.server]
-    remotes: dict[tuple[int, int], list[Address]] = {}
-    for address, port in dict.fromkeys(servers):
-        link = scene.carrier(address)
-        if link and link.name in lowered:
-            remotes.setdefault((port, link.mtu_bytes), []).append(address)
-    refused = None
-    for (port, mtu_bytes), addresses in remotes.items():
-        try:
-            prober.end_connections(addresses, port, mtu_bytes)
-        except HostError as error:
-            refused = error
-    return refused
+def _latest(proofs: Sequence[Proof], newer: Iterable[Proof]) -> tuple[Proof, ...]:
+    """Return the proofs with newer ones in place of those of the same endpoint."""
+    by_endpoint = {proof.endpoint: proof for proof in newer}
+    return tuple(by_endpoint.get(proof.endpoint, proof) for proof in proofs)
 
 
 def _carried(scene: Scene, proof: Proof) -> bool:

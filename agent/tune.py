@@ -259,7 +259,7 @@ class Tuner:
         return scene, applied
 
     def _end_connections(self, scene: Scene, ceiling: Ceiling, lowered: set[LinkName]) -> None:
-        from agent.heal import end_born_between  # noqa: PLC0415 - only a roll-back needs it
+        from agent.ending import end_born_between  # noqa: PLC0415 - only a roll-back needs it
 
         if error := end_born_between(self._tools.prober, scene, lowered):
             message = f"{ceiling.message}; connections opened in between stay stuck until their "

@@ -20,8 +20,9 @@ from agent.state import HostState, Outcome, Report
 from agent.status import Status
 from common.names import LABEL_MODE
 from common.telemetry import Log
-from tests.fakes import FakeHost
+from tests.fakes import FakeHost, mounted
 from tests.unit.agent.nodes import Node
+from tests.unit.agent.sockets import opened
 
 
 class Turning:
@@ -224,3 +225,25 @@ def _raising(error: Exception) -> Callable[..., HostState]:
         raise error
 
     return observe
+
+
+def test_connections_are_healed_only_until_the_gate_is_first_open(node: Node) -> None:
+    """Later they are reported, but for a person who asks by SIGHUP; each time it is told."""
+    node.host.mounts = (mounted(),)
+    node.prober.opened = [opened()]
+    turning = Turning(node)
+    turning.loop.first_pass()
+    assert turning.status.connections_healed == 1
+    assert len(turning.announced) == 1
+    assert '"Ended early connections"' in turning.logged.getvalue()
+    turning.status.gate_opened_seconds = 0.1
+    late = opened()
+    node.prober.opened = [late]
+    turning.loop.first_pass()
+    assert node.prober.opened == [late]
+    assert turning.published[-1].reason == "EarlyConnection"
+    node.prober.reopens = lambda _: turning.loop.wake(News.STOP)
+    turning.loop.wake(News.RETRY_FULL)
+    turning.loop.run()
+    assert node.prober.opened == []
+    assert turning.status.connections_healed == 2

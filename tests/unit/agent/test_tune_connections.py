@@ -6,9 +6,10 @@ from errno import EIO, ENOENT, EOPNOTSUPP, EPERM
 import pytest
 
 from agent.config import AgentConfig
+from agent.ending import LOOKS, end_between_requests
 from agent.ports import HostError
-from agent.state import Address, Finding, Outcome, Reason, Report, Severity
-from tests.fake_network import FakeServer
+from agent.state import Address, Endpoint, Finding, Outcome, Proof, Reason, Report, Severity
+from tests.fake_network import FakeProber, FakeServer
 from tests.fakes import mounted
 from tests.unit.agent.nodes import SERVER, Node, reasons
 from tests.unit.agent.sockets import opened, read
@@ -152,6 +153,54 @@ def test_large_segments_that_arrive_prove_the_way_back(mounts: Node) -> None:
     assert len(mounts.prober.destroyed) == 2
     assert report.proofs[0].way_back == "reads"
     assert Reason.PATH_UNPROVEN not in reasons(report)
+
+
+def test_a_lost_echo_is_tried_again_before_nothing_is_healed(
+    mounts: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first proof has no time to wait for echoes; a heal is worth another."""
+    prove, echoes = mounts.prober.prove, iter((False, False, True))
+
+    def flaky(endpoint: Endpoint, wanted_bytes: int) -> Proof:
+        mounts.prober.servers[SERVER].pings = next(echoes)
+        return prove(endpoint, wanted_bytes)
+
+    monkeypatch.setattr(FakeProber, "prove", lambda _self, *asked: flaky(*asked))
+    report = mounts.tuner().tune(heals=True)
+    assert len(mounts.prober.destroyed) == 2
+    assert report.proofs[0].way_back == "icmp"
+    assert (report.outcome, Reason.PATH_UNPROVEN in reasons(report)) == (Outcome.TUNED, False)
+
+
+def test_a_busy_connection_ends_between_two_requests(mounts: Node) -> None:
+    """A server drops the repetition of a request that it still works on, for 60 s."""
+    busy = opened(unacked=1)
+    mounts.prober.opened = [busy]
+    looks: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3:
+            answered = replace(busy.info, unacked=0, received_ago_seconds=0.0)
+            mounts.prober.opened = [replace(busy, info=answered)]
+        assert not mounts.prober.destroyed
+
+    assert end_between_requests(mounts.prober, [busy], sleep) == 1
+    assert len(looks) == 3
+
+
+def test_a_connection_that_is_never_quiet_ends_all_the_same(mounts: Node) -> None:
+    """Half the speed for ever is worse than a request that waits."""
+    busy = opened(sent_ago_seconds=0.0, received_ago_seconds=0.5)
+    mounts.prober.opened = [busy]
+    looks: list[float] = []
+    assert end_between_requests(mounts.prober, [busy], looks.append) == 1
+    assert len(looks) == LOOKS
+
+
+def test_a_connection_that_is_gone_by_itself_is_not_counted(mounts: Node) -> None:
+    """Its owner closed it meanwhile."""
+    assert end_between_requests(mounts.prober, [opened()], lambda _: None) == 0
 
 
 def test_a_lowered_link_is_what_counts(mounts: Node) -> None:
