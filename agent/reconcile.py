@@ -20,18 +20,16 @@ from agent.news import Due, HeldBackError, News, space
 from agent.nfs import NfsMount
 from agent.policy import (
     MAX_RETRY_SECONDS,
-    GatePolicy,
     contested_finding,
-    retry_seconds,
-    settled,
     with_findings,
 )
 from agent.ports import AgentError, HostError
 from agent.report import broken_off
 from agent.scene import Scene, Tools
+from agent.schedule import Schedule
 from agent.settings import Settings
 from agent.standby import WAITING_FOR_NODE, Standby
-from agent.state import Change, Finding, Outcome, Reason, Report, Severity
+from agent.state import Change, Finding, Outcome, Report
 from agent.status import Status
 from agent.telling import Teller
 from agent.tune import Tuner
@@ -40,10 +38,6 @@ from common.telemetry import Log
 
 BREAKS = (HostError, OSError, MemoryError)
 """What may break off a look at the host that is well a second later: no memory, no descriptor."""
-
-UNPROVEN_SECONDS = 60.0
-"""How long a server that never answered is left before it is asked again, with the gate open."""
-
 
 JUDGE_SECONDS = 1.0
 """The least time between two judgements of the mounts: a pod brings several, a storm hundreds."""
@@ -85,13 +79,11 @@ class Reconciler:
     config: AgentConfig = field(init=False)
     _teller: Teller = field(init=False)
     _breaker: Breaker = field(init=False)
-    _policy: GatePolicy = field(init=False)
+    _schedule: Schedule = field(init=False)
     _is_new: bool = True
     _is_unsaid: bool = False  # the Node still says what held the loop back
     _problem_told: str = ""
     _due: Due = field(default_factory=Due)
-    _pending_since: float | None = None
-    _retries: int = 0
     _is_retry_asked: bool = False
     _signature: Signature = ()
     _judged: tuple[NfsMount, ...] = ()
@@ -110,9 +102,9 @@ class Reconciler:
         self._breaker = Breaker(
             config.watch_repairs, config.watch_window_seconds, config.watch_backoff_seconds
         )
-        self._policy = GatePolicy.of(config)
+        self._schedule = Schedule(config, self._started)
         self._due.poll = time.monotonic() + config.watch_poll_seconds
-        self._pending_since, self._retries, self._last_repairs = None, 0, {}
+        self._last_repairs = {}
         self._is_new = True
         self.standby.again()
         self.status.profile = (config.profile_name, config.hash)
@@ -298,11 +290,11 @@ class Reconciler:
 
     def _conclude(self, report: Report, began: float) -> None:
         """Publish a report, unless it only says "not yet known", and set when to look again."""
-        report = self._settle(report)
+        report = self._schedule.settle(report)
         if self.tuner.scene:
             self._signature = signature(self.tuner.scene)
             self._note_judged(self.tuner.scene)
-        self._schedule(report)
+        self._due.prove = self._schedule.next_proof_seconds(report)
         self._teller.verdict(report)
         self.status.passed(report, time.monotonic() - began)
         self._publish(report)
@@ -356,30 +348,6 @@ class Reconciler:
         self.standby.hold(self.tuner, facts)
         space(began)
 
-    def _settle(self, report: Report) -> Report:
-        now = time.monotonic()
-        if report.outcome is not Outcome.PENDING:
-            self._pending_since = None
-            return report
-        if self._pending_since is None:
-            self._pending_since = now
-        return settled(report, now - self._pending_since, self._policy)
-
-    def _schedule(self, report: Report) -> None:
-        """Retry soon what is unknown or failed; prove what is well again after a while."""
-        now = time.monotonic()
-        if report.outcome in (Outcome.PENDING, Outcome.FAILED):
-            self._due.prove = now + retry_seconds(self._retries)
-            self._retries += 1
-        else:
-            self._retries = 0
-            unproven = any(f.reason is Reason.PATH_UNPROVEN for f in report.findings if _counts(f))
-            wait = self.config.watch_probe_seconds
-            self._due.prove = now + (min(wait, UNPROVEN_SECONDS) if unproven else wait)
-        deadline = self._started + self._policy.deadline_seconds
-        if now < deadline < self._due.prove:
-            self._due.prove = deadline
-
     def _contested(self, now: float) -> tuple[Finding, ...]:
         if self.tuner.scene is None:
             return ()
@@ -393,7 +361,3 @@ class Reconciler:
 
 def _may_write(facts: NodeFacts | None) -> bool:
     return facts is not None and mode_of(facts) is Mode.APPLY
-
-
-def _counts(finding: Finding) -> bool:
-    return finding.severity is not Severity.NOTE
