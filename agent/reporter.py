@@ -57,6 +57,7 @@ class Reporter:
         self._problems_told: set[str] = set()
         self._backoff = Backoff(first_seconds=1.0)
         self._retry_seconds: float | None = None
+        self._telling = threading.Lock()
         self._news = threading.Event()
         self._stopping = threading.Event()
         self._first_done = threading.Event()
@@ -124,8 +125,8 @@ class Reporter:
     def _take_back(self, view: NodeView) -> None:
         self._publisher.see(view)
         if is_stale(view, self._first.boot_id) and self._wanted is None:
-            self._publisher.step(self._first)
-        self._on_facts(view.facts)  # last: what another boot said is taken back before any write
+            view = self._publisher.step(self._first).view
+        self._tell(view)  # last: what another boot said is taken back before any write
 
     def _completed(self, done: Published) -> None:
         if done.refused:
@@ -136,7 +137,7 @@ class Reporter:
             if self._problems_told:
                 self._problems_told = set()
                 self._log.info("Reached the API server again", node=self._name)
-        self._on_facts(done.view.facts)
+        self._tell(done.view)
         self._on_published(done, self._latest())
         self._first_done.set()
         if not self._is_watching and not self._stopping.is_set():
@@ -144,10 +145,15 @@ class Reporter:
             self._watch.start(done.view.resource_version)
 
     def _saw(self, view: NodeView | None) -> None:
-        self._publisher.see(view)
-        if view:
-            self._on_facts(view.facts)
+        self._tell(view)
         self._news.set()
+
+    def _tell(self, view: NodeView | None) -> None:
+        """Take in the Node and tell its facts; what the watch saw meanwhile is newer, and stays."""
+        with self._telling:
+            self._publisher.see(view)
+            if newest := self._publisher.view:
+                self._on_facts(newest.facts)
 
     def _problem(self, error: ClusterError) -> None:
         text = str(error)

@@ -65,6 +65,11 @@ class Publisher:
             if view is None or self._view is None or not _is_older(view, self._view):
                 self._view = view
 
+    @property
+    def view(self) -> NodeView | None:
+        """Return the Node as it was last seen, None when it must be read."""
+        return self._view
+
     def announce(self, reason: str, message: str, *, is_warning: bool) -> None:
         """Have an event posted by the next step; the oldest give way when too many wait."""
         event = event_body(self._name, reason, message, self._clock(), is_warning=is_warning)

@@ -1,0 +1,50 @@
+"""The reporter's threads: what they tell of the Node, in the right order."""
+
+import io
+from dataclasses import replace
+
+from agent.cluster.client import ClusterClient
+from agent.facts import NodeFacts
+from agent.mode import Mode, mode_of
+from agent.reporter import Reporter
+from common.names import LABEL_MODE
+from common.telemetry import Log
+from tests.unit.agent.cluster.fake_api import FakeApi, Fault, eventually
+from tests.unit.agent.cluster.test_gate import TUNED
+
+
+def test_an_answer_that_the_watch_has_overtaken_is_not_told(
+    api: FakeApi, client: ClusterClient
+) -> None:
+    """A person throws the switch while the agent writes: the older answer comes later."""
+    told: list[NodeFacts] = []
+    reporter = Reporter(
+        client,
+        "n1",
+        replace(TUNED, outcome=None),
+        Log("json", io.StringIO()),
+        lambda _done, _wanted: None,
+        lambda facts: told.append(facts) if facts else None,
+    )
+
+    def throw() -> None:
+        assert api.node is not None
+        api.node["metadata"]["labels"][LABEL_MODE] = "off"
+        api.touch()
+        api.emit("MODIFIED", api.node)
+        eventually(lambda: mode_of(told[-1]) is Mode.OFF)
+
+    try:
+        reporter.want(TUNED)
+        reporter.await_first(5)
+        eventually(lambda: any("watch" in path for _, path in api.requests))
+        pass_on = Fault(before=lambda: None)
+        api.faults += [pass_on, Fault(before=throw)]  # the status, then the event
+        reporter.want(replace(TUNED, reason="Other", message="All is still well."))
+        eventually(lambda: not api.faults)
+        events = len(api.events)
+        reporter.announce("Last", "nothing else is under way", is_warning=False)
+        eventually(lambda: len(api.events) > events)
+    finally:
+        reporter.close()
+    assert mode_of(told[-1]) is Mode.OFF
