@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.parse import ConfigError, parse, read_text
 from agent.readers import AUTO, near, text
-from agent.schema import JUMBO_BYTES, OF_THE_PROCESS, SETTINGS, Setting
+from agent.schema import JUMBO_BYTES, SETTINGS, Setting
 from agent.sysctls import SysctlRow
 from common.record import dataclass, replace
 
@@ -231,7 +231,7 @@ def _scalar(value: str) -> object:
     """Return a variable's value as JSON reads it, else as the text it is."""
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return value
 
 

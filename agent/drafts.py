@@ -8,8 +8,6 @@ from typing import Any
 
 from agent.config import (
     DEFAULT_PROFILE,
-    OF_THE_PROCESS,
-    SETTINGS,
     Profile,
     Sources,
     assemble,
@@ -17,6 +15,7 @@ from agent.config import (
 )
 from agent.match import Match, read_match
 from agent.readers import MAX_KEY_LENGTH, near
+from agent.schema import OF_THE_PROCESS, SETTINGS
 from common.record import dataclass, replace
 
 _PARTS = {"name", "match", "settings"}

@@ -49,6 +49,10 @@ def parse(content: str, path: str) -> object:
         raise ConfigError((f"{path}: not YAML: {' '.join(str(error).split())}",)) from error
     except RecursionError as error:
         raise ConfigError((f"{path}: not YAML: too deep",)) from error
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        # PyYAML lets out what a value's constructor raised, e.g. for the date 2026-02-30
+        message = f"{path}: not YAML: a value is not what it looks like ({error}): quote it"
+        raise ConfigError((message,)) from error
 
 
 def _unique(pairs: list[tuple[str, Any]], path: str) -> dict[str, Any]:

@@ -11,16 +11,21 @@ from agent.plan import held_up, in_order, link_target
 from agent.readahead import ReadAheadChange, device_of
 from agent.state import (
     Change,
+    Finding,
     HostState,
     LeftAlone,
     LinkMtuChange,
     LinkName,
     Plan,
+    Reason,
+    Severity,
     SysctlChange,
     SysctlKey,
 )
 from agent.targets import current_value, link_name, superblock_of
 from common.record import dataclass
+
+_UNREAD = "cannot be read now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,9 @@ def plan_revert(originals: tuple[Original, ...], state: HostState) -> Plan:
     wanted: dict[LinkName, int] = {}
     for original in originals:
         now = standing_value(original, state)
-        if now is None:
+        if _is_unread(original, state):
+            left_alone.append(LeftAlone(original.target, "unknown", _UNREAD))
+        elif now is None:
             left_alone.append(LeftAlone(original.target, "absent", "it is gone"))
         elif now == original.first:
             left_alone.append(LeftAlone(original.target, now, "holds its first value"))
@@ -66,6 +73,41 @@ def plan_revert(originals: tuple[Original, ...], state: HostState) -> Plan:
         why = f"{child.name} stands on it, and somebody else wrote its MTU {child.mtu_bytes}"
         left_alone.append(LeftAlone(link_target(name), str(wanted.pop(name)), why))
     return Plan((*_revert_links(wanted, state), *others), tuple(left_alone))
+
+
+def held_back(originals: tuple[Original, ...], state: HostState) -> bool:
+    """Return whether a link must keep a value of ours, so that its first one is wanted later."""
+    wanted = {
+        link_name(item.target): int(item.first)
+        for item in originals
+        if item.target.startswith("link/") and standing_value(item, state) in item.written
+    }
+    return bool(held_up(wanted, state))
+
+
+def unread(originals: tuple[Original, ...], state: HostState) -> tuple[Finding, ...]:
+    """Return a note for each target that may hold a value of ours, as it cannot be read now."""
+    return tuple(
+        Finding(
+            "journal",
+            Severity.NOTE,
+            Reason.HOST_UNREADABLE,
+            item.target,
+            f"{item.target} {_UNREAD}, so its first value {item.first} stays in the journal",
+        )
+        for item in originals
+        if _is_unread(item, state)
+    )
+
+
+def _is_unread(original: Original, state: HostState) -> bool:
+    """Return whether a target may be there all the same: a read failed, and it was not found."""
+    if device := device_of(original.target):
+        mounted = {mount.device for mount in state.mounts}
+        may_be_there = device in mounted or not mounted
+        return bool(state.read_ahead_problem) and may_be_there and device not in state.read_ahead
+    is_missing = current_value(original.target, state) is None
+    return is_missing and any(original.target in problem for problem in state.problems)
 
 
 def _read_ahead_back(device: str, original: Original, state: HostState) -> ReadAheadChange:

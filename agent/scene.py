@@ -100,7 +100,9 @@ class Survey:
         self.resolver: RememberingResolver = (
             before.resolver if before else RememberingResolver(tools.resolver)
         )
-        self.is_releasing = before is not None and before.selection != self.selection
+        self.is_releasing: bool = before is not None and (
+            before.is_releasing or before.selection != self.selection
+        )
         self._mounted: tuple[Address, ...] = ()
         self.journal: Journal | None = None
         self.damage: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from agent import baseline
 from agent.config import AgentConfig
 from agent.connections import Seen
-from agent.journal import Journal, JournalError
+from agent.journal import Journal
 from agent.mount_judge import MountJudge
 from agent.plan import floor_bytes
 from agent.ports import AgentError, Contact
@@ -37,7 +37,7 @@ from agent.verdict import (
     path_ceiling,
     smallest_passing,
 )
-from agent.writer import Writer, unwritable
+from agent.writer import Writer
 from common.record import dataclass, replace
 
 if TYPE_CHECKING:
@@ -285,15 +285,8 @@ class Tuner:
                 scene, applied = self._lower(scene, path_ceiling(name, mtu, link.mtu_bytes, mine))
                 lowered += applied
                 proofs = self._paths.prove_lowered(scene, proofs)
-        refused = self._keep_ceilings()
+        refused = self._writer.keep_ceilings()
         return scene, proofs, tuple(lowered), refused
-
-    def _keep_ceilings(self) -> tuple[Finding, ...]:
-        try:
-            self._survey.keep_ceilings()
-        except JournalError as error:
-            return (unwritable(error, "what was found unsafe is tried again after a restart"),)
-        return ()
 
     def _report(
         self, scene: Scene, failures: Iterable[Finding], seen: Seen, applied: tuple[Change, ...]

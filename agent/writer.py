@@ -12,7 +12,7 @@ from agent.journal import JournalError
 from agent.ports import Host, HostError
 from agent.readahead import ReadAheadChange
 from agent.report import journal_findings
-from agent.revert import plan_revert
+from agent.revert import held_back, plan_revert, unread
 from agent.scene import Scene, Survey
 from agent.state import (
     Change,
@@ -58,7 +58,7 @@ class Writer:
             try:
                 self._survey.record(scene.state, changes)
             except JournalError as error:
-                failures.append(unwritable(error, NOTHING_WRITTEN))
+                failures.append(_unwritable(error, NOTHING_WRITTEN))
                 break
             ceiling = self._write(scene, applied, failures)
             if ceiling:
@@ -93,6 +93,15 @@ class Writer:
                 applied.append(change)
         return None
 
+    def keep_ceilings(self) -> tuple[Finding, ...]:
+        """Write down what was found unsafe; the other thread may be writing to the journal."""
+        with self._lock:
+            try:
+                self._survey.keep_ceilings()
+            except JournalError as error:
+                return (_unwritable(error, "what was found unsafe is tried again after a restart"),)
+        return ()
+
     def rest(self) -> None:
         """Leave new mounts alone; back once none is being written to."""
         with self._lock:
@@ -113,7 +122,7 @@ class Writer:
         journal = self._survey.open_journal(state)
         wanted = plan_revert(journal.originals, state)
         done: list[Change] = []
-        failures = []
+        failures: list[Finding] = []
         for change in wanted.changes:
             try:
                 self._host.apply(change)
@@ -122,7 +131,8 @@ class Writer:
                     failures.append(failure_finding(change, error))
             else:
                 done.append(change)
-        if not failures and not journal.problems:
+        failures += unread(journal.originals, state)
+        if not failures and not journal.problems and not held_back(journal.originals, state):
             journal.erase()
         self._survey.journal = None
         wanted = replace(wanted, changes=tuple(done))
@@ -184,7 +194,7 @@ def _still_wanted(failures: Sequence[Finding], scene: Scene) -> tuple[Finding, .
     )
 
 
-def unwritable(error: JournalError, consequence: str) -> Finding:
+def _unwritable(error: JournalError, consequence: str) -> Finding:
     """Return what it means that the journal could not be written."""
     message = f"{error}; {consequence}"
     return Finding("journal", Severity.FAILED, Reason.JOURNAL_UNWRITABLE, "", message)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import AgentConfig, defaults, load
+from agent.config import AgentConfig, decode, defaults, load
 from agent.parse import ConfigError, parse
 from agent.schema import SETTINGS
 
@@ -181,3 +181,19 @@ def test_a_name_that_stands_twice_is_refused(tmp_path: Path, content: str, where
     """Neither value would be the one that was meant."""
     (error,) = errors(written(tmp_path, content))
     assert re.search(where, error)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["mtu: 2026-02-30", "mtu: 0x_", "mtu: " + "9" * 5000, "!!map x", "!!map [1]", "a: !!bool x"],
+)
+def test_a_value_that_yaml_cannot_make_is_an_error_of_the_file(content: str) -> None:
+    """PyYAML lets other errors out for these: a running agent would end on them."""
+    with pytest.raises(ConfigError, match=r"^c\.yaml: not YAML: "):
+        decode(content, "c.yaml", {})
+
+
+def test_a_variable_that_nests_too_deep_is_read_as_text() -> None:
+    """And then refused like any other text."""
+    with pytest.raises(ConfigError, match="TUNEGATE_MTU: must be"):
+        decode("", "", {"TUNEGATE_MTU": "[" * 100_000})

@@ -324,3 +324,16 @@ def test_the_hash_of_the_settings_in_force_is_published(node: Node) -> None:
     live.loop.first_pass()
     same = replace(live.loop.config, profile="", profiles=())
     assert wanted_of(live.published[-1], live.loop.config, "b", 0).profile_hash == same.hash
+
+
+def test_links_are_released_though_the_settings_change_again_at_once(node: Node) -> None:
+    """The second change says nothing of links, and comes before the first one has done its work."""
+    live = Live(node)
+    live.loop.first_pass()
+    node.host.routes.clear()
+    live.poll("links: {exclude: [eth1]}")
+    assert node.host.mtu("eth1") == 9000, "a server without a route may be anywhere"
+    live.poll("links: {exclude: [eth1]}\nwatch: {repairs: 9}")
+    node.host.route(SERVER, "eth1")
+    live.loop.turn()
+    assert node.host.mtu("eth1") == 1500

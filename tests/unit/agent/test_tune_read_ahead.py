@@ -1,18 +1,22 @@
 """Read-ahead over the life of mounts: raised, raised again, put back, never another mount's."""
 
 import shutil
+import threading
+from collections.abc import Iterable
 from dataclasses import replace
 from errno import EACCES, EINVAL, ENOENT
 from pathlib import Path
 
 import pytest
 
-from agent.journal import load
+from agent.journal import Journal, load
 from agent.ports import AgentError, HostError
 from agent.readahead import DEFAULT_KIB, ReadAheadChange
 from agent.state import Change, LinkName, Outcome, Reason
 from agent.tune import Tuner
-from tests.unit.agent.nodes import Node
+from agent.verdict import Ceiling
+from tests.fake_network import FakeServer
+from tests.unit.agent.nodes import SERVER, Node
 from tests.unit.agent.sockets import opened
 
 TARGET = "readahead/0:50"
@@ -310,3 +314,28 @@ def test_a_refused_or_unjournaled_mount_is_left_to_the_loop(node: Node) -> None:
     assert tuner.tend_mounts() == ()
     assert kib(node, "0:52") == 128
     Path(node.folder).unlink()
+
+
+def test_a_mount_that_comes_while_ceilings_are_kept_stays_in_the_journal(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads write the journal: neither may write over what the other has put there."""
+    node.prober.servers[SERVER] = FakeServer(up_bytes=4000, has_hints=True)
+    tuner = node.tuner()
+    mounting: list[threading.Thread] = []
+    hold = Journal.hold
+
+    def hold_slowly(journal: Journal, ceilings: Iterable[Ceiling], settings_hash: str) -> Journal:
+        node.host.mount()
+        thread = threading.Thread(target=tuner.tend_mounts)
+        thread.start()
+        thread.join(0.2)
+        mounting.append(thread)
+        return hold(journal, ceilings, settings_hash)
+
+    monkeypatch.setattr(Journal, "hold", hold_slowly)
+    tuner.tune()
+    for thread in mounting:
+        thread.join()
+    assert kib(node) == DEFAULT_KIB
+    assert TARGET in {item.target for item in load(node.folder, "boot-1").originals}
