@@ -15,6 +15,8 @@ _HEAD_WORDS = ("device", "mounted", "on", "with", "fstype")
 _TYPES = frozenset({"nfs", "nfs4"})
 _READ_BYTES_FIELD = 4
 _MILLISECOND = 1e-3
+_NEVER_CALLED = (": 0 0 0 0 0 0 0 0 0", ": 0 0 0 0 0 0 0 0")
+"""How the rows of most operations end; the file may have hundreds of mounts, sixty rows each."""
 _NAMES = {
     "local": ("", "connects", "", "idle_seconds", "sends", "receives", "", "", "backlog"),
     "tcp": ("", "", "connects", "", "idle_seconds", "sends", "receives", "", "", "backlog"),
@@ -61,6 +63,8 @@ def _stats(head: tuple[str, str], lines: list[str]) -> MountStats:
     transports: list[Transport] = []
     operations: dict[str, Operations] = {}
     for line in lines:
+        if line.endswith(_NEVER_CALLED):
+            continue
         name, _, rest = line.strip().partition(":")
         fields = rest.split()
         try:

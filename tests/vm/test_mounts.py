@@ -8,7 +8,8 @@ import pytest
 
 from tests.vm.channel import Run
 from tests.vm.guest import Guest
-from tests.vm.storage import SERVER, Storage
+from tests.vm.running import running
+from tests.vm.storage import SERVER, SERVER_IPV6, Storage
 
 pytestmark = pytest.mark.vm
 
@@ -134,3 +135,65 @@ def test_what_was_read_is_counted_by_server(guest: Guest, storage: Storage) -> N
         assert counts[SERVER]["nfs_operations read"] > 0
         assert counts[SERVER]["nfs_round_trip_seconds read"] > 0
         assert now == {SERVER: [4, 4]}
+
+
+def test_a_tunnel_on_the_node_is_said_to_be_unseen(guest: Guest, storage: Storage) -> None:
+    """EFS by stunnel: one connection to 127.0.0.1 is no fault, and no server to prove."""
+    tunnel = guest.background(["python3", "-m", "tests.vm.inside.forward", "20443", SERVER])
+    try:
+        guest.sh("until ss -Hltn 'sport = 20443' | grep -q .; do sleep 0.2; done")
+        with storage.mount("/mnt/a", "vers=4.1,port=20443", server="127.0.0.1"):
+            ended = guest.agent("verify", "--output", "json", variables=DETAILS)
+            found = {one["reason"]: one for one in json.loads(ended.stdout)["findings"]}
+            assert "through a tunnel on this node" in found["NotCheckableHere"]["message"]
+            assert not {"EndpointSilent", "EndpointUnrouted", "NconnectBelowWanted"} & set(found)
+    finally:
+        tunnel.stop()
+
+
+REACHED = """
+import sys
+from agent.host.rpcbind import mount_service_problem
+print([mount_service_problem(server) for server in sys.argv[1:]])
+"""
+
+
+def test_what_version_3_needs_of_a_real_server_is_found(guest: Guest, storage: Storage) -> None:
+    """Both services, by both families; a host that has neither is told."""
+    answers = guest.python(REACHED, SERVER, SERVER_IPV6, "127.0.0.1")
+    refused = "rpcbind (port 111) cannot be reached: connection refused"
+    assert answers.strip() == str(["", "", refused])
+
+
+SCRAPE = """
+import urllib.request
+print(urllib.request.urlopen("http://127.0.0.1:9469/metrics", timeout=10).read().decode())
+"""
+
+
+def test_a_running_agent_judges_what_comes_and_outlives_its_server(
+    guest: Guest, storage: Storage
+) -> None:
+    """A mount is judged while others read; with the server gone the metrics still tell of it."""
+    storage.set_mtu(1500, server=9000)
+    storage.make_file("/models/a", 4)
+    with running(guest, TUNEGATE_SERVER_PORT="9469", **DETAILS) as agent:
+        with storage.mount("/mnt/a", "vers=4.2,nconnect=2,hard"):
+            agent.await_line("Found", reason="NconnectBelowWanted")
+            guest.run(["cat", "/mnt/a/a"])
+            storage.drop_caches()
+            with storage.silent():
+                reader = guest.background(["cat", "/mnt/a/a"])
+                lines = guest.python(SCRAPE).splitlines()
+                assert guest.sh("ps -o stat= -C cat").startswith("D"), "the mount was not dead"
+            reader.wait(60.0)
+        agent.await_line("Judged the node", outcome="tuned", reason="Tuned")
+    samples = dict(line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
+    expected = {
+        f'tunegate_agent_nfs_read_bytes_total{{server="{SERVER}"}}': 4 << 20,
+        f'tunegate_agent_nfs_transports{{server="{SERVER}"}}': 2,
+        'tunegate_agent_findings{reason="NconnectBelowWanted"}': 1,
+        'tunegate_agent_check_passed{check="nconnect"}': 0,
+    }
+    assert {name: float(samples[name]) for name in expected} == expected
+    assert guest.agent("revert").returncode == 0

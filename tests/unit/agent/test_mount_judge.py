@@ -161,3 +161,17 @@ def test_rpcbind_is_asked_only_where_it_matters(node: Node) -> None:
     assert "MountServiceUnreachable" in reasons(node.tuner().verify())
     node.prober.servers[SERVER].answers = False
     assert "MountServiceUnreachable" not in reasons(node.tuner().verify())
+
+
+def test_mounts_are_judged_again_when_more_is_known_of_them(node: Node) -> None:
+    """A volume that was read later changes what is wanted of a mount that stays."""
+    turning = Turning(node)
+    node.host.mounts = (WANTED,)
+    turning.loop.first_pass()
+    turned(turning)
+    reads = node.storage.reads
+    turned(turning)
+    assert node.storage.reads == reads
+    turning.loop.judge_again()
+    turned(turning)
+    assert node.storage.reads == reads + 1
