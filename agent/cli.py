@@ -181,9 +181,9 @@ def _add_options(name: str, command: argparse.ArgumentParser) -> None:
 
         add_options(command)
     if name == "bench":
-        from agent.commands import bench  # noqa: PLC0415 - run does not need it
+        from agent.bench import asked  # noqa: PLC0415 - run does not need it
 
-        bench.add_options(command)
+        asked.add_options(command)
 
 
 def _settings_text() -> str:

@@ -4,7 +4,8 @@ import json
 import textwrap
 from collections.abc import Mapping
 
-from agent.bench.results import Mode, Result, Row, Settings, comparison_notes, to_object
+from agent.bench.cautions import comparison_notes
+from agent.bench.results import Mode, Result, Row, Settings, to_object
 
 WIDTH = 80
 BAR_WIDTH = 20

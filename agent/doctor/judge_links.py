@@ -11,7 +11,7 @@ _SHOWN = 3
 
 def judge_links(facts: Facts) -> tuple[Remark, ...]:
     """Return remarks on the servers, each storage link, its driver and cloud, and the others."""
-    found = [_servers(facts)]
+    found = [_servers(facts), *_small_routes(facts)]
     for name in facts.carriers:
         link = facts.state.named(name)
         if link:
@@ -27,7 +27,7 @@ def _remark(mark: Mark, check: str, target: str, message: str, action: str = "")
 def _servers(facts: Facts) -> Remark:
     routes = facts.state.routes
     shown = [
-        f"{_name(item)} over {link.name}"
+        f"{_name(item)} over {link.name}{f' via {route.gateway}' if route.gateway else ''}"
         for item in facts.endpoints
         if (route := routes.get(item.address)) and (link := facts.state.link(route.link_index))
     ]
@@ -41,6 +41,20 @@ def _servers(facts: Facts) -> Remark:
     message = "no storage server is known, so no link can be chosen: sysctls only"
     action = "name one: --endpoint SERVER, or storage.endpoints in the settings"
     return _remark(Mark.PROBLEM, "storage-server", "", message, action)
+
+
+def _small_routes(facts: Facts) -> list[Remark]:
+    """Return a note for each server whose route has an MTU of its own below the link's."""
+    remarks = []
+    for item in facts.endpoints:
+        route = facts.state.routes.get(item.address)
+        link = facts.state.link(route.link_index) if route else None
+        if route and link and route.mtu_bytes and route.mtu_bytes < link.mtu_bytes:
+            message = f"the route to {_name(item)} has MTU {route.mtu_bytes}, its link "
+            message += f"{link.name} {link.mtu_bytes}: learned from the path, or set by hand"
+            action = f"`ip route get {item.address}` shows it; `ip route flush cache` forgets it"
+            remarks.append(_remark(Mark.NOTE, "route", item.address, message, action))
+    return remarks
 
 
 def _name(item: Endpoint) -> str:

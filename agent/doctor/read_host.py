@@ -43,10 +43,10 @@ def read_rights(environment: Mapping[str, str]) -> Rights:
         is_first_namespace=os.path.exists(f"{net}/core/netdev_max_backlog"),
         is_init_namespace=_is_init_namespace(),
         ping_groups=" ".join(text_of(f"{net}/ipv4/ping_group_range").split()),
-        proc_sys_net=_file(f"{net}/ipv4/tcp_rmem", net),
+        proc_sys_net=_file(f"{net}/ipv4/tcp_rmem", net, writes=True),
         mountinfo=_file(paths.mountinfo),
         mountstats=_file(paths.mountstats),
-        read_ahead=_file(paths.bdi),
+        read_ahead=_read_ahead(paths.bdi),
     )
 
 
@@ -65,21 +65,31 @@ def _is_init_namespace() -> bool | None:
         return None
 
 
-def _file(path: str, shown: str = "") -> File:
-    """Return whether a file can be opened, and written by its mode bits and its mount."""
+def _file(path: str, shown: str = "", *, writes: bool = False) -> File:
+    """
+    Return whether a file can be opened, for writing too where asked; nothing is written.
+
+    Only open(2) asks AppArmor and SELinux; access(2) goes by mode bits, which root passes.
+    """
+    for mode in (os.O_RDONLY, os.O_WRONLY) if writes else (os.O_RDONLY,):
+        try:
+            os.close(os.open(path, mode | os.O_CLOEXEC))
+        except OSError as error:
+            is_readable = mode == os.O_WRONLY
+            return File(shown or path, is_readable, is_writable=False, problem=error.strerror or "")
+    return File(shown or path, is_readable=True, is_writable=writes)
+
+
+def _read_ahead(folder: str) -> File:
+    """Return whether the read-ahead of some device can be written, else of the folder."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        return File(
-            shown or path, is_readable=False, is_writable=False, problem=error.strerror or ""
-        )
-    try:
-        is_read_only = bool(os.fstatvfs(descriptor).f_flag & os.ST_RDONLY)
-    finally:
-        os.close(descriptor)
-    is_writable = not is_read_only and os.access(path, os.W_OK)
-    problem = "mounted read-only" if is_read_only else ""
-    return File(shown or path, is_readable=True, is_writable=is_writable, problem=problem)
+        devices = os.listdir(folder)
+    except OSError:
+        return _file(folder)
+    for device in devices:
+        if os.path.exists(f"{folder}/{device}/read_ahead_kb"):
+            return _file(f"{folder}/{device}/read_ahead_kb", folder, writes=True)
+    return File(folder, is_readable=True, is_writable=os.access(folder, os.W_OK))
 
 
 def read_kernel(files: HostFiles) -> Kernel:

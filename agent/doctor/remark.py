@@ -30,19 +30,11 @@ class Group(StrEnum):
 
 CHECKS = (
     *("uid", "net-admin", "apparmor", "selinux", "network-namespace", "ping-sockets"),
-    *("proc-sys-net", "mountinfo", "mountstats", "read-ahead-folder", "host-files"),
-    *("kernel", "socket-destroy", "storage-server", "link-mtu", "driver", "cloud", "left-alone"),
-    *(
-        "profile",
-        "sysctl",
-        "path",
-        "mount",
-        "finding",
-        "mtu-file",
-        "sysctl-file",
-        "tuned",
-        "pod-network",
-    ),
+    *("proc-sys-net", "mountinfo", "mountstats", "read-ahead-folder"),
+    *("kernel", "socket-destroy"),
+    *("storage-server", "route", "link-mtu", "driver", "cloud", "left-alone"),
+    *("profile", "sysctl", "path", "mount", "finding"),
+    *("host-files", "mtu-file", "sysctl-file", "tuned", "pod-network"),
     *("journal", "first-value", "running-agent", "node", "gate", "condition"),
 )
 """Every name that a remark's ``check`` may have."""

@@ -15,6 +15,7 @@ PURE = (
     *("clouds", "connections", "early", "early_findings", "places"),
     *("nfs", "nfs_checks", "nfs_options", "nfs_stats", "nfs_totals", "nfs_want"),
     *("volumes",),
+    *("bench/cautions", "bench/near_pods", "bench/results", "bench/show"),
     *("doctor/claims", "doctor/diagnose", "doctor/facts", "doctor/ini_files", "doctor/line_files"),
     *("doctor/judge_agent", "doctor/judge_kernel", "doctor/judge_links", "doctor/judge_others"),
     "doctor/judge_mounts",

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agent.bench.cautions import comparison_notes, warnings_of
 from agent.bench.near_pods import pods_of, reasons_to_wait
 from agent.bench.results import (
     Mode,
@@ -13,12 +14,10 @@ from agent.bench.results import (
     Row,
     Run,
     Settings,
-    comparison_notes,
     from_object,
     offsets,
     share_bytes,
     to_object,
-    warnings_of,
 )
 from agent.bench.show import bench_json, bench_text, progress_line, ratios
 from common.record import replace

@@ -106,6 +106,16 @@ def test_no_storage_server_is_a_problem() -> None:
     assert (unrouted.mark, "no route" in unrouted.message) == (PROBLEM, True)
 
 
+def test_a_route_with_a_small_mtu_of_its_own_is_a_note() -> None:
+    """It holds TCP small whatever the link has."""
+    node = host()
+    server = facts().endpoints[0].address
+    node.routes[server] = replace(node.routes[server], mtu_bytes=1500)
+    remark = only(judge_links(facts(node)), "route")
+    assert (remark.mark, "has MTU 1500, its link eth1 9000" in remark.message) == (NOTE, True)
+    assert "route" not in marks(judge_links(facts()))
+
+
 def test_the_clouds_ceiling_is_held_against_what_is_wanted() -> None:
     """Above it is a problem with the number to set; a link short of it a note."""
     above = in_cloud("gcp")
