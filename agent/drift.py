@@ -1,11 +1,12 @@
 """What tells the loop that something drifted, who took it away, and what must be proven again."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from agent.readahead import ReadAheadChange
 from agent.revert import value_held
 from agent.scene import Scene
 from agent.state import Change
-from agent.targets import current_value
+from agent.targets import current_value, superblock_of
 from common.record import dataclass
 
 Signature = tuple[object, ...]
@@ -47,6 +48,16 @@ class Rivals:
     scene: Scene
     last_repairs: Mapping[str, Change]
     present: Callable[[], tuple[str, ...]]
+
+    def present_targets(self, targets: Iterable[str]) -> list[str]:
+        """Return these targets without the mounts that are gone: their rivals are, too."""
+        gone = {
+            target
+            for target, last in self.last_repairs.items()
+            if isinstance(last, ReadAheadChange)
+            and superblock_of(target, self.scene.state) != last.superblock
+        }
+        return sorted(set(targets) - gone)
 
     def value(self, target: str) -> str:
         """Return what another program gives a contested target, also while ours still stands."""

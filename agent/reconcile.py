@@ -355,7 +355,7 @@ class Reconciler:
         backoff_seconds = self.config.watch_backoff_seconds
         return tuple(
             contested_finding(target, rivals.value(target), rivals.hint(target), backoff_seconds)
-            for target in sorted(self._breaker.paused(now))
+            for target in rivals.present_targets(self._breaker.paused(now))
         )
 
 

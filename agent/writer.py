@@ -107,6 +107,15 @@ class Writer:
         with self._lock:
             self.tends_mounts = False
 
+    def keep_ceilings(self) -> tuple[Finding, ...]:
+        """Write down what was found unsafe, for the next start; return what kept it from that."""
+        try:
+            with self._lock:
+                self._survey.keep_ceilings()
+        except JournalError as error:
+            return (_unwritable(error, "what was found unsafe is tried again after a restart"),)
+        return ()
+
     def put_back(self) -> tuple[Plan, tuple[Finding, ...]]:
         """
         Put first values back where a value of ours still stands; forget the journal if all.
@@ -147,14 +156,13 @@ class Writer:
         with self._lock:
             if not self.tends_mounts:
                 return ()
-            state, planned = self._survey.glance()
-            journal = self._survey.open_journal(state)
-            fresh = [change for change in planned if not journal.knows(change)]
-            if not fresh:
-                return ()
             try:
-                self._survey.record(state, fresh)
-            except JournalError:
+                state, planned = self._survey.glance()
+                journal = self._survey.open_journal(state)
+                fresh = [change for change in planned if not journal.knows(change)]
+                if fresh:
+                    self._survey.record(state, fresh)
+            except (HostError, JournalError):
                 return ()
             return tuple(change for change in fresh if self._takes(change))
 
