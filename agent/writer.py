@@ -107,15 +107,6 @@ class Writer:
         with self._lock:
             self.tends_mounts = False
 
-    def keep_ceilings(self) -> tuple[Finding, ...]:
-        """Write down what was found unsafe, for the next start; return what kept it from that."""
-        try:
-            with self._lock:
-                self._survey.keep_ceilings()
-        except JournalError as error:
-            return (_unwritable(error, "what was found unsafe is tried again after a restart"),)
-        return ()
-
     def put_back(self) -> tuple[Plan, tuple[Finding, ...]]:
         """
         Put first values back where a value of ours still stands; forget the journal if all.

@@ -149,6 +149,35 @@ def test_revert_after_a_killed_revert_ends_the_work(crasher: Crasher) -> None:
         assert crasher.node.values() == crasher.node.first, point
 
 
+def test_a_mounts_read_ahead_is_undone_too(crasher: Crasher, tmp_path: Path) -> None:
+    """Its write is the last one of a pass: apply and revert may die right before and after it."""
+    file = tmp_path / "bdi" / "0:50" / "read_ahead_kb"
+    file.parent.mkdir(parents=True)
+    file.write_text("128\n")
+    mountinfo = tmp_path / "mountinfo"
+    mountinfo.write_text(f"54 26 0:50 / /mnt rw - nfs4 srv:/a rw,vers=4.2,addr={STORAGE}\n")
+    crasher.node.environment |= {
+        "TUNEGATE_BDI": str(tmp_path / "bdi"),
+        "TUNEGATE_MOUNTINFO": str(mountinfo),
+    }
+    for command in ("apply", "revert"):
+        if command == "revert":
+            crasher.apply()
+        crasher.run("", command, "--endpoint", STORAGE)
+        number = crasher.steps().index("host readahead/0:50") + 1
+        for when in ("before", "after"):
+            if command == "apply":
+                assert crasher.node.revert() == 0
+            else:
+                crasher.apply()
+            done = crasher.run(f"{when}:{number}", command, "--endpoint", STORAGE)
+            assert done.returncode == KILLED
+            is_raised = (command == "apply") == (when == "after")
+            assert int(file.read_text()) == (15360 if is_raised else 128)
+        assert crasher.node.revert() == 0
+        assert int(file.read_text()) == 128
+
+
 @pytest.mark.parametrize("victim", ["host link/eth1/mtu", "host sysctl/net.ipv4.tcp_rmem"])
 def test_a_link_that_vanishes_in_the_middle_is_said(
     crasher: Crasher, nfs_world: Lab, victim: str
