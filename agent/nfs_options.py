@@ -3,10 +3,13 @@
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
 
-from agent.nfs import NfsMount
+from agent.nfs import NfsMount, NfsPoint
 from agent.nfs_want import Value, Wish, version
 from agent.state import Reason
 from common.record import dataclass
+
+_STAGING = "/plugins/kubernetes.io/csi/"
+"""In the path of a volume that the kubelet had mounted once for all its pods (NodeStageVolume)."""
 
 
 class When(Enum):
@@ -52,10 +55,21 @@ def _size_words(what: str, option: str, size_bytes: int) -> str:
     )
 
 
+def _used(mount: NfsMount) -> tuple[NfsPoint, ...]:
+    """Return where pods use a mount; a CSI driver's staging folder is there to be bound."""
+    used = tuple(point for point in mount.points if _STAGING not in point.path)
+    return used or mount.points
+
+
+def _is_read_only(mount: NfsMount) -> bool:
+    return mount.is_read_only or all(point.is_read_only for point in _used(mount))
+
+
 def _writable_words(mount: NfsMount) -> str:
     """Say where a mount can be written; a bind mount may be read-only on its own."""
-    paths = [point.path for point in mount.points if not point.is_read_only]
-    where = "" if len(paths) == len(mount.points) else f" at {', '.join(paths[:3])}"
+    used = _used(mount)
+    paths = [point.path for point in used if not point.is_read_only]
+    where = "" if len(paths) == len(used) else f" at {', '.join(paths[:3])}"
     return (
         f"writable{where}, and weights are only read; mount with ro, or set ro to null for it in "
         "nfs.exports"
@@ -99,7 +113,7 @@ LOOKS: Mapping[str, Look] = {
         lambda mount: int(not mount.is_soft), When.BELOW, Reason.SOFT_MOUNT, lambda _: _SOFT_WORDS
     ),
     "ro": Look(
-        lambda mount: int(mount.is_read_only or mount.are_mounts_read_only),
+        lambda mount: int(_is_read_only(mount)),
         When.BELOW,
         Reason.NOT_READ_ONLY,
         _writable_words,

@@ -149,6 +149,19 @@ def test_the_place_that_is_writable_is_named() -> None:
     assert "NotReadOnly" not in said(alone(bound))
 
 
+def test_a_staging_folder_is_used_by_nobody() -> None:
+    """The CSI driver's one is writable, the pods' bind mounts of it are not."""
+    staging = "/var/lib/kubelet/plugins/kubernetes.io/csi/nfs.csi.k8s.io/abc/globalmount"
+    source = "10.1.0.10:/models"
+    staged = NfsPoint(6, staging, source, is_read_only=False)
+    pod = NfsPoint(7, "/var/lib/kubelet/pods/0/volumes/x/mount", source, is_read_only=True)
+    mount = mounted(options="vers=4.2,nconnect=8")
+    assert "NotReadOnly" not in said(alone(replace(mount, points=(staged, pod))))
+    assert "NotReadOnly" in said(alone(replace(mount, points=(staged,))))
+    writable = replace(pod, is_read_only=False)
+    assert "writable, and" in said(alone(replace(mount, points=(staged, writable))))["NotReadOnly"]
+
+
 def test_a_mount_as_wanted_is_nothing_to_talk_about() -> None:
     """A published recipe's options."""
     assert judged(alone(mounted())) == ()
