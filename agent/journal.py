@@ -37,7 +37,8 @@ class Journal:
     ``ceilings`` are the MTUs that links were found able to use under the settings whose hash is
     ``settings_hash``, kept so that a restart does not try again what was found unsafe.
     ``problems`` says what could not be read back, one sentence each; the damaged file is kept
-    beside the new one when the journal is written next.
+    beside the new one when the journal is written next. A file that could not be opened or read at
+    all (``is_unread``) is not written over: the first values are in it.
     """
 
     folder: str
@@ -46,6 +47,7 @@ class Journal:
     ceilings: tuple[Ceiling, ...] = ()
     settings_hash: str = ""
     problems: tuple[str, ...] = ()
+    is_unread: bool = False
 
     @property
     def path(self) -> str:
@@ -115,6 +117,9 @@ class Journal:
     def _stored(self, after: "Journal") -> "Journal":
         if after == self and not self.problems:
             return self
+        if self.is_unread:
+            why = "; ".join(self.problems)
+            raise JournalError(f"cannot write {self.path}: first values may be in it, and {why}")
         if not self.boot_id:
             raise JournalError(f"{UNKNOWN_BOOT}, so {self.path} is left as it is")
         after = replace(after, problems=())
@@ -146,7 +151,8 @@ def load(folder: str, boot_id: str) -> Journal:
     except FileNotFoundError:
         return empty
     except OSError as error:
-        return replace(empty, problems=(f"cannot read {empty.path}: {error.strerror}",))
+        problem = f"cannot read {empty.path}: {error.strerror}"
+        return replace(empty, problems=(problem,), is_unread=True)
     entries: list[Original | tuple[Ceiling, str]] = []
     problems: list[str] = []
     for number, line in enumerate(lines, 1):

@@ -183,12 +183,13 @@ class Survey:
 
     def open_journal(self, state: HostState) -> Journal:
         """Return this boot's journal, and take up the ceilings found by the same settings."""
-        if self.journal is None or self.journal.boot_id != state.boot_id:
-            self.journal = load(self.folder, state.boot_id)
-            self.damage = self.journal.problems
-            if self._takes_ceilings and self.journal.settings_hash == self._config.hash:
-                self.ceilings = {item.link: item for item in self.journal.ceilings}
-        return self.journal
+        journal = self.journal
+        if journal is None or journal.is_unread or journal.boot_id != state.boot_id:
+            journal = self.journal = load(self.folder, state.boot_id)
+            self.damage = journal.problems
+            if self._takes_ceilings and journal.settings_hash == self._config.hash:
+                self.ceilings = {item.link: item for item in journal.ceilings}
+        return journal
 
     def _limits(self, state: HostState) -> Mapping[LinkName, int]:
         """Return what the cloud carries on links of some drivers, where that decides the MTU."""

@@ -1,7 +1,9 @@
 """What a revert could not put back stays in the journal: its first value is known nowhere else."""
 
+from pathlib import Path
+
 from agent.journal import load
-from agent.state import Reason, SysctlKey
+from agent.state import Outcome, Reason, SysctlKey
 from tests.unit.agent.nodes import Node
 
 RMEM = SysctlKey("net.ipv4.tcp_rmem")
@@ -66,3 +68,22 @@ def test_a_link_that_is_held_up_is_not_forgotten(node: Node) -> None:
     node.tuner().revert()
     assert node.host.mtu("eth1") == 1500
     assert first_of(node, "link/eth1/mtu") == []
+
+
+def test_a_journal_that_cannot_be_read_now_is_not_written_over(node: Node) -> None:
+    """No descriptor, a disk that hesitates: the first values are in it, and it is read again."""
+    node.tuner().tune()
+    path = Path(load(node.folder, "boot-1").path)
+    aside = path.rename(path.with_name("aside"))
+    path.symlink_to(path)  # ELOOP, whoever opens it
+    node.host.mount()
+    tuner = node.tuner()
+    report = tuner.tune()
+    assert report.reason is Reason.JOURNAL_UNWRITABLE
+    assert "cannot read" in report.findings[0].message
+    assert node.host.read_ahead["0:50"].kib == 128
+    assert tuner.tend_mounts() == ()
+    aside.replace(path)
+    assert tuner.tune().outcome is Outcome.TUNED
+    assert first_of(node, "link/eth1/mtu") == ["1500"]
+    assert first_of(node, "readahead/0:50") == ["128"]
