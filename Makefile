@@ -1,7 +1,7 @@
 # Every target sets up what it needs by itself; see tests/lab/bootstrap.sh.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test vm-test soak demo bench lab-up lab-shell lab-down clean lint
+.PHONY: help setup check test vm-test soak demo bench lab-up lab-shell lab-down docs clean lint
 MAKEFLAGS += --no-print-directory
 
 BOOTSTRAP := tests/lab/bootstrap.sh
@@ -59,6 +59,10 @@ lab-shell: ## open a shell inside the running lab (root)
 
 lab-down: ## end the lab and remove what it left (root)
 	@$(PYTHON) -m tests.lab down
+
+docs: ## write the tables of docs/agent.md from the code
+	@$(BOOTSTRAP) dev
+	@$(PYTHON) -m docs.generate
 
 clean: ## remove what builds and tests left in the repository (not the environment, not the cache)
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -11,12 +11,12 @@ from common.names import AGENT_METRIC_PREFIX
 
 Read = Callable[[], tuple[dict[str, dict[Name, float]], dict[str, Present]]]
 
-_BY_SERVER = {
+BY_SERVER = {
     "nfs_read_bytes": "Bytes fetched from the server; page cache hits are not in it.",
     "nfs_backlog": "Calls found waiting for a free slot, added up at each call sent.",
     "nfs_tcp_retransmits": "TCP segments that this node sent again.",
 }
-_BY_OPERATION = {
+BY_OPERATION = {
     "nfs_operations": "Calls to the server.",
     "nfs_retransmissions": "Calls sent again because no answer came.",
     "nfs_timeouts": "Calls of which all repeats went unanswered.",
@@ -39,13 +39,13 @@ class NfsCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every family."""
         sums, now = self._read()
-        for name, text in _BY_SERVER.items():
+        for name, text in BY_SERVER.items():
             family = _counter(name, text, ("server",))
             for server, counts in sorted(sums.items()):
                 if (name, "") in counts:
                     family.add_metric((server,), counts[name, ""])
             yield family
-        for name, text in _BY_OPERATION.items():
+        for name, text in BY_OPERATION.items():
             family = _counter(name, text, ("server", "operation"))
             for server, counts in sorted(sums.items()):
                 for operation in (READ, REST):
