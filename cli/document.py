@@ -50,6 +50,7 @@ def row_object(row: Row) -> dict[str, object]:
         "bootID": node.boot_id or None,
         "judgedBootID": (state.boot_id or None) if state else None,
         "profile": (state.profile or None) if state else None,
+        "profileName": (state.profile_name or None) if state else None,
     }
 
 

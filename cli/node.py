@@ -32,6 +32,7 @@ class State:
     """
     The state annotation: what the agent recorded with its verdict.
 
+    ``profile`` is the hash of the settings, ``profile_name`` "" where no profile was chosen.
     ``beat_seconds`` is how often the agent refreshes the condition's heartbeat, 0 when it does
     not say; ``when_seconds`` is since the epoch.
     """
@@ -39,6 +40,7 @@ class State:
     boot_id: str
     outcome: str
     profile: str
+    profile_name: str
     link_mtus: Mapping[str, int]
     when_seconds: float | None
     beat_seconds: int
@@ -144,6 +146,7 @@ def _state(annotation: object) -> State | None:
         boot_id=_text(decoded.get("boot")),
         outcome=_text(decoded.get("outcome")),
         profile=_text(decoded.get("profile")),
+        profile_name=_text(decoded.get("profileName")),
         link_mtus={name: size for name in sorted(links) if (size := _count(links[name]))},
         when_seconds=seconds(decoded.get("when")),
         beat_seconds=_count(decoded.get("beat")),

@@ -54,6 +54,10 @@ def test_a_tuned_node_is_fine_with_everything_the_agent_said() -> None:
     assert row.node.state is not None
     assert dict(row.node.state.link_mtus) == {"eth1": 9000, "eth2": 8896}
     assert (row.node.state.profile, row.node.state.beat_seconds) == ("abc", 3600)
+    assert row.node.state.profile_name == ""
+    named = read(written(replace(WANTED, profile="h100"))).node.state
+    assert named
+    assert (named.profile, named.profile_name) == ("abc", "h100")
 
 
 @pytest.mark.parametrize("outcome", list(state.Outcome))
