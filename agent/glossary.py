@@ -260,7 +260,8 @@ REASONS: Mapping[Reason, tuple[str, str]] = {
         "note",
         (
             "something of a mount cannot be seen from the node: a tunnel on 127.0.0.1, a mount of "
-            "another network namespace, Kerberos, TLS, RDMA, mountstats or PersistentVolumes unreadable"
+            "another network namespace, Kerberos, TLS, RDMA, mountstats or PersistentVolumes "
+            "unreadable"
         ),
     ),
     Reason.HOST_UNREADABLE: (
