@@ -48,6 +48,13 @@ def cache_seconds(mount: NfsMount) -> int:
     )
 
 
+def _version(mount: NfsMount) -> Value | None:
+    try:
+        return version(mount.version)
+    except ValueError:
+        return None  # not shown, or nothing that compares
+
+
 def _size_words(what: str, option: str, size_bytes: int) -> str:
     return (
         f"{what} {size_bytes} bytes at most, the lower of what was asked and what the server "
@@ -86,7 +93,7 @@ _NOAC_WORDS = (
 
 LOOKS: Mapping[str, Look] = {
     "vers": Look(
-        lambda mount: version(mount.version) if mount.version else None,
+        _version,
         When.ANY,
         Reason.NFS_VERSION_UNWANTED,
         lambda mount: f"NFS {mount.version} is in force; mount with the wanted vers",

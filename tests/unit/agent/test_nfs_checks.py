@@ -182,6 +182,7 @@ def test_a_mount_as_wanted_is_nothing_to_talk_about() -> None:
         ("vers=4.2,nconnect=8", {"actimeo": None, "ro": None}, None, ""),
         ("vers=4.2", {"nconnect": None, "actimeo": None, "ro": None}, None, ""),
         ("rw", {"nconnect": None, "actimeo": None, "ro": None}, None, ""),
+        ("vers=four,nconnect=8", {}, None, ""),
     ],
 )
 def test_each_option_is_judged(
