@@ -318,7 +318,7 @@ class Reconciler:
             self._is_unsaid = False
             self.publish(report)
         else:
-            self.wake(News.SWITCH)
+            self._is_new = True  # what the Node shall say is for the next turn, which is on its way
 
     def _note_judged(self, scene: Scene) -> None:
         self._judged, self._judged_seconds = scene.state.mounts, time.monotonic()

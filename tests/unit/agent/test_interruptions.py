@@ -45,6 +45,18 @@ def test_a_pass_that_was_overtaken_by_the_switch_does_not_speak_for_the_node(nod
     assert [mode for mode, _ in turning.held] == [Mode.OBSERVE]
 
 
+def test_a_pass_that_was_overtaken_is_made_up_for(node: Node) -> None:
+    """A person throws the switch and at once back: the node is shown as it is in the next turn."""
+    prober = SwitchingProber(node.host, node.prober.servers)
+    node.prober = prober
+    turning = Turning(node)
+    prober.turning = turning
+    turning.loop.first_pass()
+    prober.turning, turning.facts = None, NodeFacts({})
+    turning.loop.turn()
+    assert [report.outcome for report in turning.published] == [Outcome.TUNED]
+
+
 def test_a_mount_is_left_alone_as_soon_as_the_switch_is_thrown(node: Node) -> None:
     """The watch on mounts does not wait for the loop to come round, which may be proving."""
     turning = Turning(node)
