@@ -130,4 +130,5 @@ def tuned_parents(text: str) -> tuple[str, ...]:
         for item in entries(text)
         if (item.section, item.key) == ("main", "include")
         for name in item.value.replace(",", " ").split()
+        if "/" not in name  # a name, never a way out of the folder
     )

@@ -28,24 +28,27 @@ def _claims(text: str, path: str, program: Program) -> tuple[Claim, ...]:
     """Return every MTU of a link; raises ValueError when the text is no YAML."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(str(error).replace("\n", " ")) from error
-    return tuple(
-        Claim(program, path, line, MTU, value, links) for line, value, links in _walk(root, "", ())
-    )
+    found = _walk(root, "", (), set())
+    return tuple(Claim(program, path, line, MTU, value, links) for line, value, links in found)
 
 
 def _walk(
-    node: yaml.Node | None, name: str, around: tuple[str, ...]
+    node: yaml.Node | None, name: str, around: tuple[str, ...], seen: set[int]
 ) -> Iterator[tuple[int, str, tuple[str, ...]]]:
     """
     Yield (line, value, links) of each MTU below.
 
-    ``name`` is the key that holds this node, ``around`` the links of the mapping around it.
+    ``name`` is the key that holds this node, ``around`` the links of the mapping around it,
+    ``seen`` the nodes that were met: an alias may lead back, or to the same a million times.
     """
+    if id(node) in seen:
+        return
+    seen.add(id(node))
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            yield from _walk(item, "", around)
+            yield from _walk(item, "", around, seen)
     if not isinstance(node, yaml.MappingNode):
         return
     pairs = [(str(key.value), value) for key, value in node.value]
@@ -58,7 +61,7 @@ def _walk(
         elif key == "dhcp4-overrides" and _uses_mtu(value):
             yield line, DHCP, links
         else:
-            yield from _walk(value, key, links)
+            yield from _walk(value, key, links, seen)
 
 
 def _uses_mtu(node: yaml.Node) -> bool:

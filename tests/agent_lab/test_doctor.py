@@ -119,6 +119,25 @@ def test_nobody_without_rights_is_left_guessing(node: AgentNode) -> None:
     assert "tunegate-agent doctor" in found["next"]["command"]
 
 
+def test_a_container_without_its_rights_is_told_what_it_lacks(node: AgentNode) -> None:
+    """As one with the runtime's own read-only /proc/sys and default capabilities."""
+    dropped = "setpriv --bounding-set -net_admin --inh-caps -net_admin"
+    script = f"mount -o bind,ro /proc/sys /proc/sys; exec {dropped} {AGENT} doctor --output json"
+    argv = ["unshare", "--mount", "sh", "-ec", f"{script} --no-probes {' '.join(STORAGE)}"]
+    pod = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "TUNEGATE_HOST_ROOT": "/"}
+    done = node.command(argv, pod)
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)
+    problems = of_mark(found, "problem")
+    assert "Read-only file system" in problems["proc-sys-net /proc/sys/net"]
+    assert "net-admin" in problems
+    assert "uid" not in problems
+    actions = {remark["check"]: remark["action"] for remark in found["remarks"]}
+    assert "capabilities.add: [NET_ADMIN]" in actions["net-admin"]
+    assert "TUNEGATE_PROC_SYS_NET" in actions["proc-sys-net"]
+    assert "--root /host" in actions["host-files"]
+
+
 def test_a_running_agent_is_seen_and_not_disturbed(nfs_world: Lab, tmp_path: Path) -> None:
     """By the lock, which is not touched."""
     with watching(nfs_world, tmp_path) as watched:

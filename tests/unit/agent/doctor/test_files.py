@@ -1,12 +1,17 @@
 """What other programs' files claim, read from whole hosts' trees."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.doctor.claims import Claim, Program, mtu_of
+from agent.doctor.ini_files import tuned_claims
 from agent.doctor.line_files import sysctl_claims
 from agent.doctor.read_files import HostFiles
+from agent.doctor.sources import SOURCES, SYSCTL_SOURCES, UNITS
 from agent.doctor.yaml_files import netplan_claims
 
 TREES = Path("tests/data/host_files")
@@ -127,6 +132,32 @@ def test_what_is_no_yaml_is_named(tmp_path: Path) -> None:
     assert [item.place for item in files.claims] == ["/etc/netplan/20-good.yaml:1"]
     (unread,) = files.unread
     assert unread.startswith("/etc/netplan/10-bad.yaml (")
+
+
+def test_aliases_do_not_lead_into_the_deep(tmp_path: Path) -> None:
+    """A million ways to one node are one node, and one that holds itself is an end."""
+    laughs = "a0: &a0 {mtu: 1500}\n"
+    laughs += "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 20))
+    (claim,) = netplan_claims(laughs, "/f")
+    assert claim.value == "1500"
+    assert netplan_claims("a: &a [*a]\n", "/f") == ()
+    with pytest.raises(ValueError, match="recursion"):
+        netplan_claims("[" * 100_000, "/f")
+
+
+PARSERS = (*(source.parse for source in (*SOURCES, *SYSCTL_SOURCES)), tuned_claims)
+SETTINGS = st.from_regex(r"(\[?\w+\]?[=: ]+[\w:.]*;?\n)+")
+
+
+@settings(max_examples=40, deadline=None)
+@given(text=st.text() | SETTINGS)
+def test_no_text_makes_a_parser_fall(text: str) -> None:
+    """It gives claims on lines that are there, or says that the file makes no sense."""
+    claims = [claim for unit in UNITS for claim in unit.parse(text, "/etc/f", text)]
+    for parse in dict.fromkeys(PARSERS):
+        with suppress(ValueError):
+            claims += parse(text, "/etc/f")
+    assert all(1 <= claim.line <= text.count("\n") + 1 for claim in claims)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
