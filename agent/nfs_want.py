@@ -121,7 +121,7 @@ def parse_want(raw: object, origin: str = "nfs.want") -> dict[str, Wish | None]:
     errors = []
     for name, value in raw.items():
         try:
-            wishes[str(name)] = None if value is None else _wish(str(name), value, origin)
+            wishes[str(name)] = _wish(str(name), value, origin)
         except ValueError as error:
             errors.append(f"{name}: {error}")
     if errors:
@@ -177,10 +177,12 @@ def wishes_for(
     return {name: wish for name, wish in merged.items() if wish}
 
 
-def _wish(option: str, raw: object, origin: str) -> Wish:
+def _wish(option: str, raw: object, origin: str) -> Wish | None:
     read = _READ.get(option)
     if read is None:
         raise ValueError(f"is no mount option that is looked at; these are {', '.join(_READ)}")
+    if raw is None:
+        return None
     is_forbidding = isinstance(raw, dict)
     if isinstance(raw, dict):
         if set(raw) != {_FORBID}:

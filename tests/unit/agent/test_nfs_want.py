@@ -63,6 +63,7 @@ def test_a_wish_reads_as_a_person_says_it(option: str, raw: object, shown: str) 
     ("raw", "message"),
     [
         (8, "must be a mapping of mount options, not 8"),
+        ({"nconect": None}, "nconect: is no mount option that is looked at; these are nconnect,"),
         ({"nconect": 8}, "nconect: is no mount option that is looked at; these are nconnect,"),
         ({"nconnect": "many"}, "nconnect: must be a whole number, not 'many'"),
         ({"nconnect": []}, "nconnect: needs a value; null means that nobody cares"),
