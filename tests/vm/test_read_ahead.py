@@ -83,3 +83,13 @@ def test_a_silent_server_holds_no_mount_up(guest: Guest, storage: Storage) -> No
         waits = json.loads(guest.run([*argv, "/mnt/a"], timeout_seconds=WAIT_SECONDS).stdout)
     assert max(waits) < NEVER_MILLISECONDS
     assert guest.agent("revert").returncode == 0
+
+
+def test_auto_goes_by_the_mounts_own_connection(guest: Guest, storage: Storage) -> None:
+    """Half of 10 Gbit/s, as a veth's driver says, times the delay; a busy machine adds to that."""
+    storage.delay(10)
+    with storage.mount("/mnt/a"):
+        guest.agent("apply", variables={**ENDPOINT, "TUNEGATE_READ_AHEAD_KIB": "auto"})
+        assert kib(storage, "/mnt/a") in ("8192", "16384")
+        assert guest.agent("revert").returncode == 0
+        assert kib(storage, "/mnt/a") == FIRST
