@@ -156,7 +156,12 @@ class Run:
 
     def output(self) -> str:
         """Return what it wrote to its standard output so far, while it runs."""
-        data = self._channel.call("get", path=f"/run/jobs/{self._number}.out")["data"]
+        try:
+            data = self._channel.call("get", path=f"/run/jobs/{self._number}.out")["data"]
+        except GuestError as error:
+            if "FileNotFoundError" not in str(error):
+                raise
+            return ""  # it is only being started: requests run beside each other
         return base64.b64decode(data).decode(errors="replace")
 
 
