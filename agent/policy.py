@@ -98,15 +98,19 @@ def of_profile(config: AgentConfig) -> str:
 
 def held(mode: Mode, message: str, config: AgentConfig, boot_id: str) -> Wanted:
     """Return what the Node shall say while a person keeps the agent from tuning."""
-    reason = Reason.STANDING_BY if mode is Mode.OFF else Reason.OBSERVING
     return replace(
         unjudged(config, boot_id),
-        reason=reason.value,
+        reason=held_reason(mode).value,
         message=message,
         open_gate=config.gate_on_standby == "open",
         beat_seconds=config.node_heartbeat_seconds,
         is_held=True,
     )
+
+
+def held_reason(mode: Mode) -> Reason:
+    """Return the reason that the Node shows while a person keeps the agent from tuning."""
+    return Reason.STANDING_BY if mode is Mode.OFF else Reason.OBSERVING
 
 
 def unjudged(config: AgentConfig, boot_id: str) -> Wanted:

@@ -22,7 +22,7 @@ from agent.lock import HostLock
 from agent.mode import Mode
 from agent.news import News
 from agent.node import Wanted
-from agent.policy import held, unjudged, wanted_of
+from agent.policy import held, held_reason, unjudged, wanted_of
 from agent.reconcile import Reconciler
 from agent.reporter import Reporter
 from agent.scene import Tools
@@ -161,9 +161,10 @@ def _serve(
 
         def stand_by(mode: Mode, message: str) -> None:
             notes = [item.message for item in settings.findings]
-            wanted = held(mode, "; ".join((message, *notes)), loop.config, boot)
-            reporter.want(wanted)
-            reporter.announce(wanted.reason, message, is_warning=False)
+            reporter.want(held(mode, "; ".join((message, *notes)), loop.config, boot))
+
+        def obeyed(mode: Mode, message: str) -> None:
+            reporter.announce(held_reason(mode).value, message, is_warning=False)
 
         tuner = Tuner(config, outside.tools(config), state_folder(environment))
         loop = Reconciler(
@@ -174,7 +175,7 @@ def _serve(
             log,
             publish,
             announce,
-            Standby(status, log, stand_by),
+            Standby(status, log, stand_by, obeyed),
             lambda: switch.facts,
             news,
             _rivals,

@@ -19,14 +19,20 @@ Tell = Callable[[Mode, str], None]
 """Told of the mode and the sentence that the Node shall show."""
 
 
+def _say_nothing(_mode: Mode, _message: str) -> None:
+    pass
+
+
 class Standby:
     """Observes or puts back, once each time the switch says so, and tells what came of it."""
 
-    def __init__(self, status: Status, log: Log, tell: Tell) -> None:
-        """Hold nothing yet."""
+    def __init__(self, status: Status, log: Log, tell: Tell, announce: Tell = _say_nothing) -> None:
+        """Hold nothing yet; ``tell`` is for every new sentence, ``announce`` for a new mode."""
         self._status = status
         self._log = log
         self._tell = tell
+        self._announce = announce
+        self._announced: Mode | None = None
         self._told: tuple[Mode | None, str] | None = None
         self._seen: Plan | None = None
         self._due_seconds = 0.0
@@ -54,6 +60,7 @@ class Standby:
         """Forget what was held; return whether anything was."""
         was_held, self._is_holding = self._is_holding, False
         self.again()
+        self._announced = None
         self._status.mode = Mode.APPLY.value
         return was_held
 
@@ -91,3 +98,6 @@ class Standby:
         self._log.info("Held back", mode=str(mode or "unknown"), detail=message)
         if mode:
             self._tell(mode, message)
+        if mode and mode is not self._announced:
+            self._announced = mode
+            self._announce(mode, message)

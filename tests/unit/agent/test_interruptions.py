@@ -10,6 +10,7 @@ import pytest
 from agent.facts import NodeFacts
 from agent.mode import Mode
 from agent.ports import HostError
+from agent.standby import Standby
 from agent.state import Endpoint, Outcome, Proof
 from common.names import LABEL_MODE
 from tests.fake_network import FakeProber, FakeServer
@@ -166,3 +167,25 @@ def test_a_node_that_is_switched_back_says_so_though_its_server_is_silent(node: 
     turning.loop._due.prove = 0.0  # noqa: SLF001 - the retry is due
     turning.loop.turn()
     assert len(turning.published) == told, "and only once"
+
+
+def test_a_mode_is_announced_once_however_often_the_message_changes(node: Node) -> None:
+    """A storm of mounts is no storm of events; the condition says what would be done now."""
+    turning = Turning(node)
+    events: list[Mode] = []
+    turning.loop.standby = Standby(
+        turning.status,
+        turning.loop.log,
+        lambda mode, message: turning.held.append((mode, message)),
+        lambda mode, _message: events.append(mode),
+    )
+    switched(turning, "observe")
+    for number in range(3):
+        node.host.mount(f"0:{60 + number}", path=f"/mnt/{number}")
+        turning.loop.turn()
+    assert len(turning.held) == 4
+    assert events == [Mode.OBSERVE]
+    switched(turning, "apply")
+    switched(turning, "observe")
+    switched(turning, "off")
+    assert events == [Mode.OBSERVE, Mode.OBSERVE, Mode.OFF]
