@@ -305,6 +305,8 @@ class Reconciler:
         if self.status.report is None:
             return
         report = self.tuner.mounts.judged(scene.state, self.status.report)
+        if report == self.status.report:
+            return
         self._teller.verdict(report)
         self.status.judged(report)
         self._publish(report)

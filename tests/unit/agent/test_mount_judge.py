@@ -169,9 +169,10 @@ def test_mounts_are_judged_again_when_more_is_known_of_them(node: Node) -> None:
     node.host.mounts = (WANTED,)
     turning.loop.first_pass()
     turned(turning)
-    reads = node.storage.reads
+    reads, published = node.storage.reads, len(turning.published)
     turned(turning)
     assert node.storage.reads == reads
     turning.loop.judge_again()
     turned(turning)
     assert node.storage.reads == reads + 1
+    assert len(turning.published) == published, "nothing new was found"
