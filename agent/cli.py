@@ -93,6 +93,7 @@ the full size again.""",
     ),
 }
 
+_READ_ONLY = ("plan", "verify", "doctor")
 _ONE_PASS = ("plan", "apply", "verify", "doctor", "bench")
 """The commands that ask for a profile."""
 
@@ -113,6 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return NOT_FINE  # whoever read the output has gone; nothing is left to say
     except KeyboardInterrupt:
         undo = "'tunegate-agent revert' puts first values back"
+        if options.command in _READ_ONLY:
+            undo = "nothing was written"
         print(f"tunegate-agent {options.command}: interrupted; {undo}", file=sys.stderr)
         return NOT_FINE
 

@@ -19,20 +19,24 @@ _DEVICES = "/proc/net/dev"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the file is: its mount (None: on no NFS mount) and all NFS mounts of the node."""
+    """
+    Where the file is: its mount (None: on no NFS mount) and all NFS mounts of the node.
+
+    ``problem`` says why the mounts could not be read, "" where they could.
+    """
 
     mount: NfsMount | None
     mounts: tuple[NfsMount, ...]
+    problem: str = ""
 
 
 def place_of(device: str, environment: Mapping[str, str]) -> Place:
-    """Return the mount of a device (major:minor); no mount where mountinfo cannot be read."""
+    """Return the mount of a device (major:minor), and the others."""
+    path = HostPaths.from_environment(environment).mountinfo
     try:
-        mounts = parse_mountinfo(
-            read_text(HostPaths.from_environment(environment).mountinfo)
-        ).mounts
-    except OSError:
-        mounts = ()
+        mounts = parse_mountinfo(read_text(path)).mounts
+    except OSError as error:
+        return Place(None, (), f"{path}: {error.strerror}")
     return Place(next((item for item in mounts if item.device == device), None), mounts)
 
 

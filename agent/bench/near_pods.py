@@ -26,7 +26,10 @@ def pods_of(mount: NfsMount) -> tuple[str, ...]:
 
 
 def reasons_to_wait(
-    server: str, mounts: Iterable[NfsMount], received_bytes_per_second: float
+    server: str,
+    mounts: Iterable[NfsMount],
+    received_bytes_per_second: float,
+    mounts_problem: str = "",
 ) -> tuple[str, ...]:
     """
     Return why not to measure now, one sentence each.
@@ -35,8 +38,11 @@ def reasons_to_wait(
         server: The address of the server to read from, "" for a file on no NFS mount.
         mounts: All NFS mounts of the node.
         received_bytes_per_second: What the storage link receives before anything is read.
+        mounts_problem: Why the mounts could not be read, "" where they could.
     """
     found = []
+    if mounts_problem:
+        found.append(f"whether pods use the server cannot be told ({mounts_problem})")
     shared = [mount for mount in mounts if server and mount.server == server]
     pods = tuple(dict.fromkeys(uid for mount in shared for uid in pods_of(mount)))
     if pods:

@@ -103,7 +103,7 @@ def _refuse_near_pods(subject: _Subject, environment: Mapping[str, str]) -> None
     sleep(_SAMPLE_SECONDS if link else 0)
     after = received_bytes(link)
     rate = (after - before) / _SAMPLE_SECONDS if before is not None and after is not None else 0.0
-    if reasons := reasons_to_wait(subject.server, place.mounts, rate):
+    if reasons := reasons_to_wait(subject.server, place.mounts, rate, place.problem):
         raise AgentError(
             f"not measured, because {'; and '.join(reasons)}: it would slow them down, and they "
             "would spoil the figures. --force measures all the same"

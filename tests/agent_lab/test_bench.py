@@ -118,6 +118,14 @@ def test_pods_are_not_disturbed(node: AgentNode, weights: Path) -> None:
     assert measured(node, "--file", str(weights), "--runs", "1", "--force")["rows"]
 
 
+def test_unknown_mounts_may_be_those_of_pods(node: AgentNode) -> None:
+    """Where mountinfo is not mounted into the container."""
+    node.environment["TUNEGATE_MOUNTINFO"] = str(node.folder / "nowhere")
+    done = node.agent("bench", "--url", URL, "--runs", "1", "--bytes", "1MiB")
+    assert done.returncode == 1
+    assert "whether pods use the server cannot be told" in done.stderr
+
+
 def test_a_dead_server_ends_it(node: AgentNode, nfs_world: Lab) -> None:
     """After ten seconds, with a word and without a figure."""
     nfs_world.world.router.silence()

@@ -11,7 +11,7 @@ import pytest
 
 from tests.agent_lab.node_commands import AGENT, AgentNode
 from tests.agent_lab.on_node import answer, on_node, servers
-from tests.agent_lab.running import watching
+from tests.agent_lab.running import await_, watching
 from tests.lab.lab import Lab
 from tests.lab.world import NFS_ADDRESS
 
@@ -156,6 +156,16 @@ def test_a_black_hole_is_a_problem_with_a_place_to_look(node: AgentNode, nfs_wor
     nfs_world.world.router.set_path_mtu(1500, icmp=False)
     found = answer(node, "doctor", *STORAGE, exit_code=1)
     assert "lost without a word" in of_mark(found, "problem")[f"path {NFS_ADDRESS}"]
+
+
+def test_control_c_ends_it(node: AgentNode, nfs_world: Lab) -> None:
+    """While it waits for a silent server; nothing is to be undone."""
+    nfs_world.world.router.silence()
+    waiting = node.spawn("doctor-interrupted", [AGENT, "doctor", *STORAGE])
+    await_(lambda: "10.71.0.2:2049" in node.command(["ss", "-Htn"]).stdout, waiting.log_text)
+    waiting.send_signal(signal.SIGINT)
+    assert waiting.wait(20) == 1
+    assert waiting.log_text() == "tunegate-agent doctor: interrupted; nothing was written\n"
 
 
 def test_a_root_that_is_none_is_bad_input(node: AgentNode) -> None:

@@ -12,7 +12,7 @@ from tests.vm.storage import ENDPOINT, LINK, SERVER, Storage
 pytestmark = pytest.mark.vm
 FOLDER = "/mnt/bench"
 FILE = f"{FOLDER}/weights"
-FILE_MIB = 24
+FILE_MIB = 16
 OPTIONS = "vers=4.2,nconnect=8,ro,actimeo=30"
 
 
@@ -59,6 +59,7 @@ def test_bench_leaves_a_dead_server_alone(guest: Guest, storage: Storage) -> Non
 def test_bench_stops_when_the_server_goes_in_the_middle(guest: Guest, storage: Storage) -> None:
     """What was measured before stands; nothing of the reader is left once the server is back."""
     storage.make_file("/models/weights", FILE_MIB)
+    storage.delay(10)  # or it may be over before the server is gone
     with storage.mount(FOLDER, OPTIONS):
         argv = ("--mode", "direct", "--runs", "20", "--output", "json", "--seconds", "300")
         run = guest.background(

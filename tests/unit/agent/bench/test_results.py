@@ -217,3 +217,9 @@ def test_pods_of_the_same_server_keep_the_bench_away() -> None:
     assert reasons_to_wait("", mounts, 0.0) == ()
     (busy,) = reasons_to_wait("10.0.0.6", mounts, 120e6)
     assert "120 MB/s already" in busy
+
+
+def test_what_cannot_be_told_keeps_it_away_too() -> None:
+    """Pods may be there."""
+    (reason,) = reasons_to_wait("10.0.0.5", (), 0.0, "/proc/1/mountinfo: Permission denied")
+    assert "cannot be told (/proc/1/mountinfo: Permission denied)" in reason
