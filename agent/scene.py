@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from agent import measure
 from agent.config import AgentConfig
 from agent.endpoints import Known, RememberingResolver, from_mounts, gather, merge, read_file
 from agent.journal import Journal, load
@@ -138,6 +137,8 @@ class Survey:
         if not asked.issuperset(self._mounted):
             state = self._tools.host.observe([*known, *self._mounted])
         if self._policy.is_measured and state.mounts:
+            from agent import measure  # noqa: PLC0415 - the default size needs no measurement
+
             state = replace(
                 state,
                 round_trips=measure.round_trips(self._tools.prober, state.mounts),

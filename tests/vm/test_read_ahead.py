@@ -93,3 +93,20 @@ def test_auto_goes_by_the_mounts_own_connection(guest: Guest, storage: Storage) 
         assert kib(storage, "/mnt/a") in ("8192", "16384")
         assert guest.agent("revert").returncode == 0
         assert kib(storage, "/mnt/a") == FIRST
+
+
+def test_mounts_beside_each_other_are_all_raised(
+    guest: Guest, storage: Storage, agent: Agent
+) -> None:
+    """Each a superblock of its own, each a first write; what comes during one is not missed."""
+    script = "for f in /mnt/many/1 /mnt/many/2 /mnt/many/3 /mnt/many/4; do mkdir -p $f; mount "
+    script += f"-t nfs -o vers=4.2,nosharecache {SERVER}:/models $f & done; wait"
+    guest.sh(script, timeout_seconds=WAIT_SECONDS)
+    lines = [line.split() for line in storage.mountinfo().splitlines() if "/mnt/many/" in line]
+    devices = {line[2] for line in lines}
+    assert len(devices) == len(lines) == 4
+    for device in devices:
+        agent.await_line("Applied change", target=f"readahead/{device}", after=WANTED, before=FIRST)
+        assert guest.read(f"/sys/class/bdi/{device}/read_ahead_kb") == WANTED
+    assert len(agent.said("Applied change", after=WANTED)) == len(devices)
+    guest.sh("umount /mnt/many/*")
