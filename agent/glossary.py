@@ -220,7 +220,11 @@ REASONS: Mapping[Reason, tuple[str, str]] = {
         "note",
         "TCP's buffers near the threshold at which the kernel shrinks them",
     ),
-    Reason.TARGET_CONTESTED: ("degraded", "another program keeps writing the target"),
+    Reason.TARGET_CONTESTED: (
+        "degraded",
+        "another program keeps writing the target; of a link it is said where its routes come "
+        "from and which network daemon is here",
+    ),
     Reason.NOT_CONVERGED: ("failed", "a value is not what was written"),
     Reason.NO_PERMISSION: ("failed", "a capability or mount is missing; the message names it"),
     Reason.JOURNAL_DAMAGED: ("note", "lines of the journal could not be read; the others are used"),
