@@ -347,7 +347,8 @@ class Reconciler:
         if _may_write(facts):  # switched back in this very moment
             self.wake(News.SWITCH)
             return
-        self.standby.hold(self.tuner, facts)
+        wait_seconds = self.standby.hold(self.tuner, facts)
+        self._due.poll = min(poll, time.monotonic() + wait_seconds)
         space(began)
 
     def _contested(self, now: float) -> tuple[Finding, ...]:

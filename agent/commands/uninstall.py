@@ -16,9 +16,11 @@ from agent.cluster.credentials import from_environment
 from agent.cluster.errors import ClusterError, CredentialsError, NotFoundError
 from agent.commands.terminal import FINE, NOT_FINE, is_coloured, say
 from agent.config import AgentConfig
+from agent.journal import JournalError
 from agent.lock import HostLock
 from agent.node_patch import clear_condition_patch, clear_patch
-from agent.ports import AgentError
+from agent.ports import AgentError, HostError
+from agent.state import Finding, Plan, Reason, Severity
 from agent.switch import FILE_NAME
 from agent.tune import Tuner
 from agent.wiring import build_tools, state_folder
@@ -32,10 +34,12 @@ def uninstall(
     config: AgentConfig, options: argparse.Namespace, environment: Mapping[str, str]
 ) -> int:
     """Revert the host, clear the Node where one is named; exit code 1 when not all went."""
+    if options.stay:  # one that comes during the work counts too
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     folder = state_folder(environment)
     lock = _lock(folder)
     try:
-        plan, findings = Tuner(config, build_tools(config, environment), folder).revert()
+        plan, findings = _revert(config, environment)
         with suppress(OSError):  # it counts for one boot, and for an agent that comes back
             unlink(f"{folder}/{FILE_NAME}")
         if options.output != "json":
@@ -51,6 +55,19 @@ def uninstall(
     if options.stay:
         _stay()
     return NOT_FINE if findings or problem else FINE
+
+
+def _revert(
+    config: AgentConfig, environment: Mapping[str, str]
+) -> tuple[Plan, tuple[Finding, ...]]:
+    """Return what was put back and what was refused; a host that cannot be read is a refusal."""
+    try:
+        return Tuner(config, build_tools(config, environment), state_folder(environment)).revert()
+    except (HostError, JournalError) as error:
+        reason = Reason.HOST_UNREADABLE
+        if isinstance(error, JournalError):
+            reason = Reason.JOURNAL_UNWRITABLE
+        return Plan(()), (Finding("host", Severity.FAILED, reason, "", str(error)),)
 
 
 def _node_line(name: str, *, cleared: bool, problem: str) -> str:
@@ -127,6 +144,4 @@ def _patiently(write: Callable[[], None]) -> None:
 
 def _stay() -> None:
     """Wait for SIGTERM: a DaemonSet's container that ends is started again."""
-    signals = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    signal.sigwait(signals)
+    signal.sigwait({signal.SIGTERM})

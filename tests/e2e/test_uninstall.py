@@ -7,6 +7,7 @@ import pytest
 
 from common.names import ANNOTATION_STATE, LABEL_MODE, LABEL_MTU, LABEL_NETWORK
 from tests.e2e.harness import (
+    NODE,
     NODE_PATH,
     PROGRAM,
     Agent,
@@ -101,3 +102,34 @@ def test_a_revert_beside_a_running_agent_names_the_switch(stage: Stage) -> None:
     assert done.returncode == 1
     assert "tunegate.io/mode=off" in done.stderr
     assert stage.host.mtu("eth1") == 9000
+
+
+def test_uninstall_stays_until_it_is_told_to_end(stage: Stage) -> None:
+    """As a DaemonSet's container: done means clean, not gone; SIGTERM ends it with its result."""
+    stage.join()
+    tuned(stage).process.kill()
+    staying = stage.host.spawn("uninstall", [PROGRAM, "uninstall", "--stay"], stage.environment())
+    try:
+        stage.wait(lambda node: not condition(node))
+        assert_clean(stage.quiet())
+        assert staying.poll() is None
+        staying.send_signal(signal.SIGTERM)
+        assert staying.wait(20) == 0
+    finally:
+        staying.kill()
+
+
+def test_a_journal_that_cannot_be_read_keeps_no_node_from_being_cleared(stage: Stage) -> None:
+    """The host half is named as failed; the Node must not go on promising a tuned network."""
+    stage.join()
+    tuned(stage).process.kill()
+    journal = stage.lab.agent_folder(NODE) / "state" / "journal.jsonl"
+    kept = journal.read_bytes()
+    journal.unlink()
+    journal.mkdir()
+    done = stage.host.run([PROGRAM, "uninstall"], env=stage.environment(), check=False)
+    journal.rmdir()
+    journal.write_bytes(kept)
+    assert done.returncode == 1, done.stdout
+    assert "journal.jsonl" in done.stdout
+    assert_clean(stage.node())

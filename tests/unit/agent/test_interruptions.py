@@ -7,6 +7,7 @@ from math import inf
 
 import pytest
 
+from agent import standby
 from agent.facts import NodeFacts
 from agent.mode import Mode
 from agent.ports import HostError
@@ -169,8 +170,11 @@ def test_a_node_that_is_switched_back_says_so_though_its_server_is_silent(node: 
     assert len(turning.published) == told, "and only once"
 
 
-def test_a_mode_is_announced_once_however_often_the_message_changes(node: Node) -> None:
+def test_a_mode_is_announced_once_however_often_the_message_changes(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A storm of mounts is no storm of events; the condition says what would be done now."""
+    monkeypatch.setattr(standby, "SPACING_SECONDS", 0.0)
     turning = Turning(node)
     events: list[Mode] = []
     turning.loop.standby = Standby(

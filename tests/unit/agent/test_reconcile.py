@@ -8,6 +8,7 @@ from errno import EBUSY, EMFILE, ENOBUFS
 
 import pytest
 
+from agent import standby
 from agent.facts import NodeFacts
 from agent.mode import Mode
 from agent.news import News
@@ -123,8 +124,9 @@ def test_an_observed_host_is_not_written_to(node: Node) -> None:
     assert "link/eth1/mtu 1500 -> 9000" in told[1]
 
 
-def test_an_observed_change_is_told(node: Node) -> None:
+def test_an_observed_change_is_told(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody raises the link: less would be done."""
+    monkeypatch.setattr(standby, "SPACING_SECONDS", 0.0)
     turning = Turning(node)
     turning.facts = NodeFacts({LABEL_MODE: "observe"})
     turning.loop.first_pass()
@@ -132,6 +134,20 @@ def test_an_observed_change_is_told(node: Node) -> None:
     turning.loop.turn()
     assert "link/eth1/mtu" not in turning.held[-1][1]
     assert len(turning.held) == 2
+
+
+def test_a_storm_of_changes_on_an_observed_host_is_looked_at_once_a_second(node: Node) -> None:
+    """Each look probes every server; the one that is put off is not forgotten."""
+    turning = Turning(node)
+    turning.facts = NodeFacts({LABEL_MODE: "observe"})
+    turning.loop.first_pass()
+    asked = len(node.prober.sent)
+    for mtu in (2000, 3000, 4000):
+        node.host.set_mtu("eth1", mtu)
+        turning.loop.turn()
+    assert len(node.prober.sent) == asked
+    wait_seconds = turning.loop.standby.hold(turning.loop.tuner, turning.facts)
+    assert 0 < wait_seconds <= standby.SPACING_SECONDS
 
 
 def test_off_reverts_once_and_apply_tunes_again(node: Node) -> None:
