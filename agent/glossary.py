@@ -44,7 +44,7 @@ SETTINGS: Mapping[str, str] = {
         "atLeast/exact, required}`"
     ),
     "readAhead.kib": (
-        "read-ahead of each NFS mount, never lowered: KiB, a multiple of 64; `0` leaves it alone; "
+        "read-ahead of each NFS mount, never lowered: KiB, a multiple of 64; `0` wants none; "
         "`auto` reckons it, see below"
     ),
     "readAhead.megabits": "bandwidth that `auto` reckons with, Mbit/s; 0 asks the link",
