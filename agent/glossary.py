@@ -222,8 +222,10 @@ REASONS: Mapping[Reason, tuple[str, str]] = {
     ),
     Reason.TARGET_CONTESTED: (
         "degraded",
-        "another program keeps writing the target; of a link it is said where its routes come "
-        "from and which network daemon is here",
+        (
+            "another program keeps writing the target; of a link it is said where its routes come "
+            "from and which network daemon is here"
+        ),
     ),
     Reason.NOT_CONVERGED: ("failed", "a value is not what was written"),
     Reason.NO_PERMISSION: ("failed", "a capability or mount is missing; the message names it"),
