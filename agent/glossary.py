@@ -227,6 +227,10 @@ REASONS: Mapping[Reason, tuple[str, str]] = {
             "from and which network daemon is here"
         ),
     ),
+    Reason.NOT_CONVERGED: (
+        "failed, degraded",
+        "a value is not what was written; degraded where it is only a read-ahead",
+    ),
     Reason.NO_PERMISSION: ("failed", "a capability or mount is missing; the message names it"),
     Reason.JOURNAL_DAMAGED: ("note", "lines of the journal could not be read; the others are used"),
     Reason.JOURNAL_UNWRITABLE: ("failed", "first values could not be kept, so nothing was written"),
