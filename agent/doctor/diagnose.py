@@ -11,6 +11,7 @@ from agent.doctor.judge_others import judge_others
 from agent.doctor.judge_report import judge_findings, judge_paths
 from agent.doctor.judge_rights import judge_rights
 from agent.doctor.remark import Diagnosis, Mark, Remark, Step
+from agent.state import Reason, Severity
 
 _PROGRAM = "tunegate-agent"
 
@@ -42,7 +43,7 @@ def _steps(facts: Facts, remarks: Sequence[Remark]) -> Iterator[Step]:
     if not facts.endpoints:
         doctor = _typed(_PROGRAM, "doctor", "--endpoint SERVER", facts=facts)
         yield Step(doctor, "SERVER: its name or address; without one no link can be chosen")
-    if facts.report.plan.changes:
+    if facts.report.plan.changes or _has_early_connections(facts):
         yield _apply(facts)
     if not facts.is_probed:
         yield Step(verify, "shows whether large packets arrive")
@@ -68,13 +69,22 @@ def _is_rival(remark: Remark) -> bool:
     return remark.mark is Mark.PROBLEM and remark.check in ("mtu-file", "sysctl-file")
 
 
+def _has_early_connections(facts: Facts) -> bool:
+    return any(
+        item.reason is Reason.EARLY_CONNECTION and item.severity is not Severity.NOTE
+        for item in facts.report.findings
+    )
+
+
 def _apply(facts: Facts) -> Step:
     holder = facts.record.holder
     if holder is not None:
-        return Step(f"kill -HUP {holder}", "has the running agent try the full size again")
+        why = "has the running agent try all again, and end connections opened too early"
+        return Step(f"kill -HUP {holder}", why)
     number = len(facts.report.plan.changes)
-    what = "the change" if number == 1 else f"the {number} changes"
-    why = f"makes {what}, proves the paths, and falls back where one is not safe"
+    what = "makes the change" if number == 1 else f"makes the {number} changes"
+    what = what if number else "ends the connections opened too early"
+    why = f"{what}, proves the paths, and falls back where one is not safe"
     return Step(_typed(_PROGRAM, "apply", facts=facts), why)
 
 

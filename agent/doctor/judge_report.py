@@ -21,6 +21,11 @@ ACTIONS: Mapping[Reason, str] = {
     Reason.NO_PERMISSION: "run it with sudo; in a pod see the missing rights above",
     Reason.MEMORY_GUARD: "raise memory.share or lower memory.connections to allow more",
     Reason.JOURNAL_DAMAGED: "first values of the damaged lines are lost; a reboot starts afresh",
+    Reason.JOURNAL_UNWRITABLE: "is the file system of the state folder full, or read-only?",
+    Reason.SYSCTL_READ_ONLY: "in a pod mount /proc/sys/net writable; in kind nothing helps",
+    Reason.READ_AHEAD_READ_ONLY: "in a pod mount the host's /sys/devices/virtual/bdi writable",
+    Reason.MOUNT_SERVICE_UNREACHABLE: "mount version 4, which needs neither, or open the ports",
+    Reason.NODE_LABELS_UNKNOWN: "give --node-label KEY=VALUE, or --profile NAME",
     Reason.TARGET_CONTESTED: "see which program's file is named below, and change it there",
 }
 """What to do, by reason, where the finding's own sentence does not say it."""

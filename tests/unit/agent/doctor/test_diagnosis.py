@@ -9,10 +9,10 @@ from agent.doctor.diagnose import diagnose
 from agent.doctor.facts import Facts, Files, Record
 from agent.doctor.remark import CHECKS, Diagnosis, Group, Mark, Remark, Step
 from agent.doctor.show import diagnosis_json, diagnosis_text
-from agent.state import Reason, Verdict
+from agent.state import Reason, Severity, Verdict
 from common.record import replace
 from tests.fakes import mounted
-from tests.unit.agent.doctor.cases import facts, host, proof, rights
+from tests.unit.agent.doctor.cases import facts, host, proof, rights, with_finding
 
 ENDPOINT = "--endpoint nfs.example"
 
@@ -30,6 +30,10 @@ def failing() -> Facts:
     return replace(base, report=replace(base.report, proofs=(small,)))
 
 
+EARLY = with_finding(Severity.DEGRADED, Reason.EARLY_CONNECTION, "connections")
+"""A host on which nothing is to change, but connections were opened too early."""
+
+
 NOBODY = Record("/run/tunegate/journal.jsonl", (), (), None)
 
 
@@ -44,6 +48,8 @@ NOBODY = Record("/run/tunegate/journal.jsonl", (), (), None)
         (facts(endpoints=()), f"tunegate-agent doctor --endpoint SERVER {ENDPOINT}"),
         (facts(host(1500), record=NOBODY), f"tunegate-agent apply {ENDPOINT}"),
         (facts(host(1500)), "kill -HUP 4711"),
+        (replace(EARLY, record=NOBODY), f"tunegate-agent apply {ENDPOINT}"),
+        (EARLY, "kill -HUP 4711"),
         (facts(is_probed=False), f"tunegate-agent verify {ENDPOINT}"),
         (facts(files=netplan()), "sudo ${EDITOR:-vi} +12 /etc/netplan/50.yaml"),
         (failing(), f"tunegate-agent verify {ENDPOINT}"),
