@@ -39,7 +39,7 @@ QEMU = "qemu-system-x86_64"
 CONSOLE_LINES = 40
 _COUNTED = ["-icount", "shift=0,sleep=off"]  # one instruction a nanosecond
 _KERNEL_ARGUMENTS = (
-    "console=ttyS0 panic=-1 quiet loglevel=4 random.trust_cpu=on nokaslr mitigations=off"
+    "console=ttyS0 panic=-1 quiet loglevel=4 random.trust_cpu=on nokaslr norandmaps mitigations=off"
     # hardening and accounting that no test looks at cost an emulated CPU a tenth of its time
     " init_on_alloc=0 hardened_usercopy=off apparmor=0 cgroup_disable=memory audit=0"
 )
