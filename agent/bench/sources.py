@@ -80,9 +80,10 @@ class LocalFile:
         self._answer_seconds = answer_seconds
         self._rest = b""
         self._process = subprocess.Popen(
-            [sys.executable, *self._program, path],
+            [sys.executable, "-P", *self._program, path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            cwd="/",  # the present folder may lie on the dead mount
             start_new_session=True,  # Ctrl-C is this process's to answer
         )
         try:
