@@ -9,6 +9,11 @@ from collections.abc import Generator
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
+
+# how long an example takes says something of the machine, and nothing of the code
+settings.register_profile("tunegate", deadline=None)
+settings.load_profile("tunegate")
 
 pytest_plugins = ("tests.lab.fixtures",)
 
