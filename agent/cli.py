@@ -112,12 +112,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return NOT_FINE
     except BrokenPipeError:
         return NOT_FINE  # whoever read the output has gone; nothing is left to say
+    except (OSError, MemoryError) as error:
+        return _break_off(options.command, f"broke off: {str(error) or 'out of memory'}")
     except KeyboardInterrupt:
-        undo = "'tunegate-agent revert' puts first values back"
-        if options.command in _READ_ONLY:
-            undo = "nothing was written"
-        print(f"tunegate-agent {options.command}: interrupted; {undo}", file=sys.stderr)
-        return NOT_FINE
+        return _break_off(options.command, "interrupted")
+
+
+def _break_off(command: str, how: str) -> int:
+    """Say how a command ended before its work did, and what that leaves."""
+    undo = "'tunegate-agent revert' puts first values back"
+    if command in _READ_ONLY:
+        undo = "nothing was written"
+    print(f"tunegate-agent {command}: {how}; {undo}", file=sys.stderr)
+    return NOT_FINE
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.agent_lab.node_commands import AGENT
-from tests.agent_lab.running import Agent, Watched, await_, watching
+from tests.agent_lab.running import STORAGE, Agent, Watched, await_, watching
 from tests.lab.lab import Lab
 from tests.lab.memory_limit import MemoryLimitError, memory_limit
 
@@ -62,6 +62,23 @@ def test_an_agent_out_of_descriptors_says_so_and_goes_on(watched: Watched) -> No
     assert agent.process.poll() is None
     resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
     assert_well(watched, agent)
+
+
+def test_a_command_out_of_descriptors_says_how_to_undo_what_it_did(watched: Watched) -> None:
+    """At every number of descriptors that is too small: a sentence, exit 1, and a whole revert."""
+    node = watched.node
+    apply = [AGENT, "apply", "--endpoint", STORAGE]
+    broken = 0
+    for limit in range(5, 12):
+        done = node.command(["prlimit", f"--nofile={limit}:{limit}", *apply])
+        if done.returncode == 0:
+            break
+        assert done.returncode == 1, (limit, done.stderr)
+        assert "Traceback" not in done.stderr, limit
+        broken += "broke off: [Errno 24] Too many open files; 'tunegate-agent rev" in done.stderr
+        assert node.revert() == 0
+        assert node.values() == node.first
+    assert broken
 
 
 def test_an_agent_that_gets_no_more_memory_works_on(watched: Watched) -> None:
