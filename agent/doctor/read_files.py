@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from agent.doctor.claims import Claim
 from agent.doctor.facts import Files
-from agent.doctor.ini_files import tuned_claims, tuned_parents
+from agent.doctor.ini_files import DHCP, tuned_claims, tuned_parents
 from agent.doctor.sources import (
     CNI_FOLDER,
     NETWORKD_FOLDERS,
@@ -103,13 +103,16 @@ class HostFiles:
                 self.unread.append(f"{path} ({error})")
 
     def _unit_claims(self) -> Iterator[Claim]:
+        """Yield what each unit sets with its drop-ins; of several MTUs the last one counts."""
         for unit in UNITS:
             for name, path in self._effective(NETWORKD_FOLDERS, unit.glob).items():
                 base = self.read(path) or ""
-                yield from unit.parse(base, path, "")
+                claims = [*unit.parse(base, path, "")]
                 folders = tuple(f"{folder}/{name}.d" for folder in NETWORKD_FOLDERS)
                 for added in self._effective(folders, "*.conf").values():
-                    yield from unit.parse(self.read(added) or "", added, base)
+                    claims += unit.parse(self.read(added) or "", added, base)
+                yield from (claim for claim in claims if claim.value == DHCP)
+                yield from [claim for claim in claims if claim.value != DHCP][-1:]
 
     def _tuned(self, profiles: list[str], seen: set[str]) -> Iterator[Claim]:
         """Yield what the profiles set, what each includes before its own."""

@@ -27,7 +27,7 @@ def shown(claims: tuple[Claim, ...]) -> list[tuple[str, str, str, str]]:
 
 
 def test_ubuntu_is_read_with_lines() -> None:
-    """Netplan, cloud-init version 1, networkd as netplan made it, its drop-in; no route's MTU."""
+    """Netplan, cloud-init version 1, networkd with a drop-in that wins; no route's MTU."""
     files = HostFiles(str(TREES / "ubuntu")).files(is_host=True)
     netplan, cloud = "/etc/netplan/50-cloud-init.yaml", "/etc/cloud/cloud.cfg.d/90-network.cfg"
     networkd = "/run/systemd/network/10-netplan"
@@ -36,7 +36,6 @@ def test_ubuntu_is_read_with_lines() -> None:
         (f"{netplan}:25", "netplan", "1500", "5E:7A:00:00:00:02 eth1"),
         (f"{cloud}:10", "cloud-init", "1500", "eth1 5e:7a:00:00:00:02"),
         (f"{networkd}-eth0.network:9", "systemd-networkd", "dhcp", "eth0"),
-        (f"{networkd}-eth1.network:6", "systemd-networkd", "1500", "5e:7a:00:00:00:02 eth1"),
         (
             "/etc/systemd/network/10-netplan-eth1.network.d/jumbo.conf:2",
             "systemd-networkd",
