@@ -110,10 +110,11 @@ class Transfers:
 
 @contextmanager
 def packets_lost_above(guest: Guest, size: int) -> Iterator[None]:
-    """Lose larger packets from the server without a word; none is a bundle of several."""
+    """Lose larger packets without a word, both ways; none is a bundle of several."""
     police = f"police rate 100gbit burst 100m mtu {size} conform-exceed drop/pass"
     guest.sh(f"tc qdisc add dev {LINK} clsact")
-    guest.sh(f"tc filter add dev {LINK} ingress protocol ip matchall action {police}")
+    for way in ("ingress", "egress"):
+        guest.sh(f"tc filter add dev {LINK} {way} protocol ip matchall action {police}")
     try:
         yield
     finally:
