@@ -20,7 +20,7 @@ FILE_MIB = 4
 STOP = "/run/stop"
 TRANSFER_SECONDS = AGENT_SECONDS = 150.0
 REPEAT = "timeo=50"
-"""A server drops the repetition of an NFSv3 write that it still works on; it comes again in 5 s."""
+"""Now and then a request of NFSv3 that was under way is repeated only after this: 5 s, not 60."""
 
 
 @pytest.fixture

@@ -173,7 +173,7 @@ def test_a_lost_echo_is_tried_again_before_nothing_is_healed(
 
 
 def test_a_busy_connection_ends_between_two_requests(mounts: Node) -> None:
-    """A server drops the repetition of a request that it still works on, for 60 s."""
+    """A request that is under way may be repeated only after the mount's timeo, 60 s."""
     busy = opened(unacked=1)
     mounts.prober.opened = [busy]
     looks: list[float] = []
