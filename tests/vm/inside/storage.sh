@@ -65,6 +65,9 @@ clear() {
   tc -n srv qdisc delete dev stor0 root 2>/dev/null || true
   ip link set stor0 up mtu 1500
   ip -n srv link set stor0 up mtu 1500
+  # a link that was down has lost its IPv6 address
+  ip address replace fd77::2/64 dev stor0 nodad
+  ip -n srv address replace fd77::1/64 dev stor0 nodad
   if [ "$(cat /proc/fs/nfsd/threads)" = 0 ]; then start; fi
 }
 
