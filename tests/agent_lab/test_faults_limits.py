@@ -57,7 +57,8 @@ def test_an_agent_out_of_descriptors_says_so_and_goes_on(watched: Watched) -> No
     used = len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - names are enough
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, before[1]))
     agent.await_line("Judged the node", outcome="pending", reason="HostUnreadable")
-    (found,) = agent.said("Found", reason="HostUnreadable")
+    found = agent.await_line("Found", reason="HostUnreadable")
+    assert len(agent.said("Found", reason="HostUnreadable")) == 1
     assert "Too many open files" in str(found["detail"])
     assert agent.process.poll() is None
     resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
@@ -122,7 +123,7 @@ def test_tcp_buffers_near_their_limit_are_noted_while_they_are(watched: Watched)
     sockstat.write_text("sockets: used 290\nTCP: inuse 6 orphan 0 tw 0 alloc 9 mem 249000\n")
     paths = {"TUNEGATE_PROC_SYS_NET": str(network), "TUNEGATE_SOCKSTAT": str(sockstat)}
     agent = watched.run({**OFTEN, **paths})
-    (found,) = agent.said("Found", reason="TcpMemoryPressure")
+    found = agent.await_line("Found", reason="TcpMemoryPressure")
     assert "249000 pages" in str(found["detail"])
     assert "250000" in str(found["detail"])
     sockstat.write_text("sockets: used 290\nTCP: inuse 6 orphan 0 tw 0 alloc 9 mem 3\n")
@@ -141,7 +142,7 @@ def test_a_disk_full_under_the_journal_keeps_the_host_as_it_is_until_there_is_ro
     program = ("unshare", "--mount", "sh", "-euc", line, "sh", AGENT)
     agent = watched.run(OFTEN, tuned=False, program=program)
     agent.await_line("Judged the node", outcome="failed", reason="JournalUnwritable")
-    (found,) = agent.said("Found", reason="JournalUnwritable")
+    found = agent.await_line("Found", reason="JournalUnwritable")
     assert f"cannot write {node.journal}: No space left on device" in str(found["detail"])
     assert node.values() == node.first
     (node.folder / "room").touch()

@@ -69,7 +69,7 @@ def test_a_link_that_flaps_in_the_middle_of_the_first_proof_is_tuned(
 @pytest.mark.parametrize("where", ["port", "link"])
 def test_a_link_that_flaps_while_drift_is_healed_is_tuned(watched: Watched, where: str) -> None:
     """The MTU is taken away, then the link, in the middle of the proof that follows the repair."""
-    agent = watched.run()
+    agent = watched.run(OFTEN)  # a busy machine may miss the first proof after the repair
     watched.node.namespace.set_mtu("eth1", 1500)
     with caught_probing(watched.node.namespace, agent.process):
         flap(watched, where)

@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def test_a_storm_leaves_the_agent_as_it_was(watched: Watched) -> None:
     """200 mounts and unmounts in 10 s among 5,000 lines: it repairs drift meanwhile, and after."""
     with MountHolder.make(watched.node.folder / "mounts", LINES) as holder:
         mounted = {"TUNEGATE_STORAGE_MOUNTS": "true", "TUNEGATE_MOUNTINFO": holder.mountinfo}
-        agent = watched.run({**mounted, "TUNEGATE_WATCH_REPAIRS": "100"})
+        agent = watched.run({**mounted, "TUNEGATE_WATCH_REPAIRS": "1000"})
         pid = agent.process.pid
         holder.storm(20, 1.0)
         before = Footprint.at_rest(pid)
@@ -103,6 +104,7 @@ def test_a_storm_leaves_the_agent_as_it_was(watched: Watched) -> None:
         while storm.is_alive():
             watched.node.namespace.set_mtu("eth1", 1500)
             watched.await_value("eth1", "9000")
+            time.sleep(0.05)
         storm.join()
         after = Footprint.at_rest(pid)
     assert after.descriptors == before.descriptors

@@ -93,7 +93,7 @@ def test_failed_holds_the_gate_until_it_is_mended(stage: Stage) -> None:
     node = stage.wait_verdict("failed", "False", "SysctlReadOnly")
     assert gates(node) == set(GATE)
     assert "net.ipv4.tcp_mtu_probing is '0' and read-only" in condition(node)["message"]
-    assert agent.said("Found", reason="SysctlReadOnly", severity="failed")
+    agent.await_line("Found", reason="SysctlReadOnly", severity="failed")
     stage.quiet(1.0)
     for key, value in (("tcp_rmem", "4096 131072 33554432"), ("tcp_mtu_probing", "1")):
         stage.host.set_sysctl(f"net.ipv4.{key}", value)
