@@ -11,6 +11,7 @@ import signal
 import socket
 import struct
 import time
+from pathlib import Path
 
 from tests.lab.netns import Namespace
 from tests.lab.process import LabDir, LabProcess
@@ -105,6 +106,9 @@ class NfsServer:
     def pause(self) -> None:
         """Stop it in its tracks: the kernel still accepts connections, nobody answers."""
         self._signal(signal.SIGSTOP)
+        # the signal is taken by one thread after the other, and any of them may still answer
+        while self.pid is not None and not _stands_still(self.pid):
+            time.sleep(0.001)
 
     def resume(self) -> None:
         """Let it go on after `pause`."""
@@ -139,3 +143,9 @@ class NfsServer:
 def url(address: str) -> str:
     """Return the served file's URL for libnfs; an IPv6 address stands without brackets there."""
     return f"nfs://{address}{EXPORT}/{FILE_NAME}?version=4"
+
+
+def _stands_still(pid: int) -> bool:
+    """Return whether every thread of a process is stopped (proc_pid_stat(5), field 3)."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(task.read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
