@@ -36,6 +36,8 @@ def parse(content: str, path: str) -> object:
     Raises:
         ConfigError: It is neither; the message gives line and column.
     """
+    if not content:  # no file: settings come from the environment alone
+        return None
     if content.lstrip().startswith("{"):
         try:
             return json.loads(content, object_pairs_hook=lambda pairs: _unique(pairs, path))
