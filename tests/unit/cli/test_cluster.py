@@ -1,9 +1,7 @@
 """The API server's edge against a server on loopback that answers as it should not."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -11,68 +9,20 @@ import pytest
 from cli.cluster import Cluster
 from cli.errors import CliError, ClusterError, GoneError, InputError
 from cli.follow import Event, Query
-
-DATE = "Sat, 21 Nov 2026 12:00:00 GMT"
-NOON = 1795262400.0
-
-
-class Server(ThreadingHTTPServer):
-    """Gives one prepared answer to whatever is asked, and keeps what was asked."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        """Listen on loopback."""
-        super().__init__(("127.0.0.1", 0), _Request)
-        self.status, self.body, self.date = 200, b"{}", DATE
-        self.lacking_bytes = 0
-        self.asked: list[tuple[str, dict[str, str]]] = []
-
-    def prepare(self, body: object, status: int = 200) -> None:
-        """Answer with this from now on: bytes as they are, anything else as JSON."""
-        self.status = status
-        self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
-
-
-class _Request(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        self.server.asked.append((self.path, dict(self.headers)))
-        self.send_response_only(self.server.status)
-        self.send_header("Date", self.server.date)
-        self.send_header("Content-Length", str(len(self.server.body) + self.server.lacking_bytes))
-        self.end_headers()
-        self.wfile.write(self.server.body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+from tests.answering import NOON, Server, kubeconfig, running_server
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
     """Give a running server."""
-    with Server() as made:
-        thread = threading.Thread(target=made.serve_forever, args=(0.02,))
-        thread.start()
+    with running_server() as made:
         yield made
-        made.shutdown()
-        thread.join()
 
 
 @pytest.fixture
 def cluster(server: Server, tmp_path: Path) -> Iterator[Cluster]:
     """Give a connection to it."""
-    address = f"http://127.0.0.1:{server.server_address[1]}"
-    file = tmp_path / "config"
-    known = {
-        "clusters": [{"name": "c", "cluster": {"server": address}}],
-        "users": [{"name": "u", "user": {"token": "secret"}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-        "current-context": "x",
-    }
-    file.write_text(json.dumps(known))
-    made = Cluster(str(file))
+    made = Cluster(str(kubeconfig(tmp_path, server)))
     yield made
     made.close()
 
