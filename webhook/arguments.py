@@ -1,0 +1,145 @@
+"""
+vLLM's own flags, read from an argument vector: only those that decide what is injected.
+
+Forms that vLLM takes: `--flag value`, `--flag=value`, dashes or underscores, short `-tp 2`, dotted
+JSON (`--kv-transfer-config.kv_role x`, kept under its dotted name). A value that still holds a
+`$` is not known. Source: vLLM 0.33.0 utils/argparse_utils.py, config/parallel.py.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from webhook.recognition import DEFAULT_PORT, Arguments
+
+SHORT: Final[Mapping[str, str]] = {
+    "-tp": "tensor-parallel-size",
+    "-pp": "pipeline-parallel-size",
+    "-dp": "data-parallel-size",
+    "-dpl": "data-parallel-size-local",
+    "-dpn": "data-parallel-rank",
+    "-dpr": "data-parallel-start-rank",
+    "-dpa": "data-parallel-address",
+    "-dpp": "data-parallel-rpc-port",
+    "-dpb": "data-parallel-backend",
+    "-dph": "data-parallel-hybrid-lb",
+    "-dpe": "data-parallel-external-lb",
+    "-asc": "api-server-count",
+    "-ep": "enable-expert-parallel",
+    "-n": "nnodes",
+    "-r": "node-rank",
+    "-q": "quantization",
+    "-sc": "speculative-config",
+    "-cc": "compilation-config",
+    "-O": "optimization-level",
+}
+SWITCHES: Final = frozenset(
+    {
+        *("headless", "grpc", "enforce-eager", "trust-remote-code", "disable-log-stats"),
+        *("disable-log-requests", "enable-prefix-caching", "enable-chunked-prefill"),
+        *("enable-expert-parallel", "enable-auto-tool-choice", "enable-lora", "enable-eplb"),
+        *("enable-sleep-mode", "enable-server-load-tracking", "data-parallel-hybrid-lb"),
+        *("data-parallel-external-lb", "data-parallel-multi-port-external-lb", "async-scheduling"),
+        *("enable-ssl-refresh", "disable-uvicorn-access-log", "disable-frontend-multiprocessing"),
+        *("disable-custom-all-reduce", "disable-sliding-window", "enable-log-requests"),
+        *("use-tqdm-on-load", "enable-dbo", "enable-reasoning", "omni", "language-model-only"),
+        *("enable-prompt-embeds", "enable-force-include-usage", "disable-fastapi-docs"),
+    }
+)
+"""Flags that take no value: what follows is the model. `--no-x` never takes one either."""
+_SIGNED: Final = re.compile(r"-\.?\d")
+
+
+def parse(words: Sequence[str], *, default_port: int = DEFAULT_PORT) -> Arguments:
+    """Return what the words after `vllm serve` (or after the module's name) say."""
+    flags, free = split(words)
+    return from_flags(flags, free[0] if free else "", default_port=default_port)
+
+
+def from_flags(
+    flags: dict[str, str], positional: str = "", *, default_port: int = DEFAULT_PORT
+) -> Arguments:
+    """Return what these flags say, by their canonical names."""
+    data = _size(flags, "data-parallel-size")
+    return Arguments(
+        flags=flags,
+        model=flags.get("model", "") or positional,
+        port=whole(flags["port"]) if "port" in flags else default_port,
+        scheme="HTTPS" if "ssl-certfile" in flags or "ssl-keyfile" in flags else "HTTP",
+        host="" if flags.get("host") in {"0.0.0.0", "::", "[::]"} else flags.get("host", ""),  # noqa: S104
+        tensor_parallel=_size(flags, "tensor-parallel-size"),
+        pipeline_parallel=_size(flags, "pipeline-parallel-size"),
+        data_parallel=data,
+        data_parallel_local=_local_ranks(flags, data),
+        nodes=_size(flags, "nnodes"),
+        api_servers=_size(flags, "api-server-count", data),
+        has_config_file="config" in flags,
+    )
+
+
+def split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the flags by canonical name (the last value wins), and the words that are no flag."""
+    flags: dict[str, str] = {}
+    free: list[str] = []
+    for name, value in _pairs(words):
+        if name:
+            flags[name] = value
+        else:
+            free.append(value)
+    return flags, free
+
+
+def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield (flag, value) in their order; a word that belongs to no flag has the flag ""."""
+    at = 0
+    while at < len(words):
+        word = words[at]
+        at += 1
+        if not is_flag(word):
+            yield "", word
+            continue
+        name, equals, value = word.partition("=")
+        name = canonical(name)
+        if not equals and at < len(words) and _takes_value(name) and not is_flag(words[at]):
+            value = words[at]
+            at += 1
+        yield name, value
+
+
+def is_flag(word: str) -> bool:
+    """Return whether a word is a flag, and not a value such as -1."""
+    return len(word) > 1 and word[0] == "-" and not _SIGNED.match(word)
+
+
+def canonical(flag: str) -> str:
+    """Return a flag's long name with dashes: `--a_b` and `--a-b` are the same."""
+    if flag in SHORT:
+        return SHORT[flag]
+    name, dot, rest = flag.lstrip("-").partition(".")
+    return f"{name.replace('_', '-')}{dot}{rest}"
+
+
+def _takes_value(name: str) -> bool:
+    """Return whether the next word may be this flag's value."""
+    return name not in SWITCHES and not name.startswith("no-")
+
+
+def whole(value: str) -> int | None:
+    """Return a whole number that is spelled out, None for all else."""
+    return int(value) if value.isascii() and value.isdecimal() and len(value) < 10 else None  # noqa: PLR2004
+
+
+def _size(flags: Mapping[str, str], name: str, default: int = 1) -> int:
+    """Return a size of at least 1; one that is not visible counts as its default."""
+    return max(1, whole(flags.get(name, "")) or default)
+
+
+def _local_ranks(flags: Mapping[str, str], data_parallel: int) -> int:
+    """
+    Return how many data-parallel ranks run in this pod.
+
+    With --data-parallel-rank each process is one rank; else all are local unless said otherwise.
+    """
+    if "data-parallel-rank" in flags:
+        return 1
+    return min(data_parallel, _size(flags, "data-parallel-size-local", data_parallel))
