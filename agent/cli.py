@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from agent.commands.terminal import BAD_INPUT, NOT_FINE
 from agent.config import AgentConfig, load, with_endpoints
-from agent.parse import ConfigError
 from agent.ports import AgentError
 from agent.readers import endpoint
 from agent.schema import SETTINGS
+from common.parse import ConfigError
 from common.telemetry import VERSION
 
 _HELP_WIDTH = 78

@@ -6,16 +6,17 @@ settings lie between the two, field by field, mappings (sysctls) row by row. All
 together, each naming its field, also those of profiles not chosen.
 """
 
-import json
 from binascii import crc32
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from agent.parse import ConfigError, parse, read_text
-from agent.readers import AUTO, near, text
-from agent.schema import JUMBO_BYTES, SETTINGS, Setting
+from agent.readers import AUTO
+from agent.schema import JUMBO_BYTES, SETTINGS
 from agent.sysctls import SysctlRow
+from common.parse import ConfigError, parse, read_text
+from common.readers import text
 from common.record import dataclass, replace
+from common.settings import flatten, scalar
 
 if TYPE_CHECKING:
     from agent.match import Match
@@ -167,7 +168,7 @@ def _variables(environment: Mapping[str, str]) -> Sources:
         if setting.variable in environment:
             value = environment[setting.variable]
             # a node may be called 1e3 or true
-            raw = value if setting.read is text else _scalar(value)
+            raw = value if setting.read is text else scalar(value)
             found[setting.path] = (raw, setting.variable)
     return found
 
@@ -194,45 +195,6 @@ def with_endpoints(config: AgentConfig, more: Iterable[tuple[str, int]]) -> Agen
         replace(item, config=with_endpoints(item.config, more)) for item in config.profiles
     )
     return replace(config, storage_endpoints=merged, profiles=profiles)
-
-
-def flatten(
-    tree: object, place: str, errors: list[str], settings: Iterable[Setting]
-) -> dict[str, Any]:
-    """
-    Return the settings by dotted path; each name that is not one is added to the errors.
-
-    ``place`` stands before a name in an error: ``FILE: `` or ``FILE: profiles[0].settings.``
-    """
-    known = {setting.path for setting in settings}
-    sections = {name.partition(".")[0] for name in known if "." in name}
-    found: dict[str, Any] = {}
-    if tree is not None and not isinstance(tree, dict):
-        errors.append(f"{place.rstrip('. :')}: the configuration must be a mapping of settings")
-        return {}
-    for name, value in (tree or {}).items():
-        if name in known:
-            found[name] = value
-        elif name not in sections:
-            errors.append(f"{place}{name}: no such setting{near(str(name), known | sections)}")
-        elif not isinstance(value, dict):
-            errors.append(f"{place}{name}: must be a mapping of settings")
-        else:
-            for inner, leaf in value.items():
-                dotted = f"{name}.{inner}"
-                if dotted in known:
-                    found[dotted] = leaf
-                else:
-                    errors.append(f"{place}{dotted}: no such setting{near(dotted, known)}")
-    return found
-
-
-def _scalar(value: str) -> object:
-    """Return a variable's value as JSON reads it, else as the text it is."""
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return value
 
 
 def defaults() -> AgentConfig:

@@ -11,12 +11,12 @@ from agent.config import (
     Profile,
     Sources,
     assemble,
-    flatten,
 )
 from agent.match import Match, read_match
-from agent.readers import MAX_KEY_LENGTH, near
 from agent.schema import OF_THE_PROCESS, SETTINGS
+from common.readers import MAX_KEY_LENGTH, near
 from common.record import dataclass, replace
+from common.settings import flatten
 
 _PARTS = {"name", "match", "settings"}
 _OWN = [item for item in SETTINGS if item.path.partition(".")[0] not in OF_THE_PROCESS]

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from agent.clouds import CLOUDS
-from agent.readers import MAX_KEY_LENGTH, is_qualified_name, near
+from common.readers import MAX_KEY_LENGTH, is_qualified_name, near
 from common.record import dataclass
 
 EXISTS = "*"

@@ -1,5 +1,5 @@
 """
-Readers of single settings: from a raw YAML value to a checked one, or a ValueError that says why.
+Readers of the settings that only the agent has; `common.readers` has the others.
 
 The message follows the field's name, so it begins with what is expected.
 """
@@ -11,25 +11,14 @@ from typing import Any
 from agent.readahead import MAX_SET_KIB, STEP_KIB
 from agent.state import SysctlKey
 from agent.sysctls import DEFAULT_ROWS, Compare, SysctlRow
+from common.readers import boolean, choice, each, integer, is_label
 from common.record import replace
 
 NFS_PORT = 2049
 MAX_PORT = 65535
 _BROADCAST = IPv4Address("255.255.255.255")
-MAX_KEY_LENGTH = 63
 AUTO = "auto"
 MAX_SYSCTL_VALUE = 2**31 - 1
-
-
-def integer(low: int, high: int) -> Callable[[Any], int]:
-    """Return a reader of whole numbers from low to high."""
-
-    def read(raw: object) -> int:
-        if isinstance(raw, bool) or not isinstance(raw, int) or not low <= raw <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}, not {raw!r}")
-        return raw
-
-    return read
 
 
 def size_or_auto(low: int, high: int) -> Callable[[Any], int | str]:
@@ -47,17 +36,6 @@ def size_or_auto(low: int, high: int) -> Callable[[Any], int | str]:
     return read
 
 
-def number(low: float, high: float) -> Callable[[Any], float]:
-    """Return a reader of numbers from low to high."""
-
-    def read(raw: object) -> float:
-        if isinstance(raw, bool) or not isinstance(raw, int | float) or not low <= raw <= high:
-            raise ValueError(f"must be a number from {low:g} to {high:g}, not {raw!r}")
-        return raw
-
-    return read
-
-
 def read_ahead_kib(raw: object) -> int | str:
     """Read a read-ahead in KiB that is whole pages on every machine, or ``auto``."""
     if raw == AUTO:
@@ -69,56 +47,9 @@ def read_ahead_kib(raw: object) -> int | str:
     return raw  # type: ignore[return-value]
 
 
-def choice(*words: str) -> Callable[[Any], str]:
-    """Return a reader of one of these words."""
-
-    def read(raw: object) -> str:
-        if raw not in words:
-            raise ValueError(f"must be {' or '.join(words)}, not {raw!r}")
-        return str(raw)
-
-    return read
-
-
-def text(raw: object) -> str:
-    """Read one line of text."""
-    if not isinstance(raw, str) or not raw.isprintable():
-        raise ValueError(f"must be one line of text, not {raw!r}")
-    return raw
-
-
-def boolean(raw: object) -> bool:
-    """Read true or false."""
-    if not isinstance(raw, bool):
-        raise ValueError(f"must be true or false, not {raw!r}")  # noqa: TRY004 - one error type
-    return raw
-
-
-def _strings(raw: object) -> list[str]:
-    """Return a list of strings; one string is split at commas, as environment variables need."""
-    if isinstance(raw, str):
-        return [part.strip() for part in raw.split(",") if part.strip()]
-    if isinstance(raw, list) and all(isinstance(item, str) for item in raw):
-        return raw
-    raise ValueError(f"must be a list of strings, not {raw!r}")
-
-
-def _each(raw: object, read: Callable[[str], Any]) -> tuple[Any, ...]:
-    """Read every element; all their errors leave as one."""
-    values, errors = [], []
-    for item in _strings(raw):
-        try:
-            values.append(read(item))
-        except ValueError as error:
-            errors.append(str(error))
-    if errors:
-        raise ValueError("; ".join(errors))
-    return tuple(dict.fromkeys(values))
-
-
 def patterns(raw: object) -> tuple[str, ...]:
     """Read link patterns: name globs, or CIDRs where there is a slash."""
-    return _each(raw, _pattern)
+    return each(raw, _pattern)
 
 
 def _pattern(item: str) -> str:
@@ -134,7 +65,7 @@ def _pattern(item: str) -> str:
 
 def endpoints(raw: object) -> tuple[tuple[str, int], ...]:
     """Read storage endpoints into (host, port)."""
-    return _each(raw, endpoint)
+    return each(raw, endpoint)
 
 
 def endpoint(item: str) -> tuple[str, int]:
@@ -163,7 +94,7 @@ def _host(host: str, item: str) -> str:
     if ":" in host:
         return _server_address(host, item, "an IPv6 address")
     labels = host.rstrip(".").split(".")
-    if not all(_is_label(label) for label in labels):
+    if not all(is_label(label) for label in labels):
         raise ValueError(f"{item!r} is not a host name or an address")
     if labels[-1].isdigit():
         return _server_address(host, item, "an IPv4 address")
@@ -183,36 +114,6 @@ def _server_address(host: str, item: str, expected: str) -> str:
     if isinstance(address, IPv6Address) and address.is_link_local:
         raise ValueError(f"{item!r} is link-local, which names no route: give another address")
     return str(address)
-
-
-def _is_label(label: str) -> bool:
-    """Return whether this is a DNS label (RFC 1123 section 2.1), underscores let pass."""
-    return (
-        0 < len(label) <= MAX_KEY_LENGTH
-        and label.isascii()
-        and label.replace("-", "").replace("_", "").isalnum()
-        and not label.startswith("-")
-        and not label.endswith("-")
-    )
-
-
-def taint_keys(raw: object) -> tuple[str, ...]:
-    """Read taint keys (Kubernetes qualified names: an optional DNS prefix, a slash, a name)."""
-    return _each(raw, _taint_key)
-
-
-def _taint_key(item: str) -> str:
-    if not is_qualified_name(item):
-        raise ValueError(f"{item!r} is not a taint key: expected prefix/name or name")
-    return item
-
-
-def is_qualified_name(item: str) -> bool:
-    """Return whether this is a key as labels and taints have: an optional DNS prefix and a name."""
-    prefix, slash, name = item.rpartition("/")
-    body = name.replace("-", "").replace("_", "").replace(".", "")
-    is_name = 0 < len(name) <= MAX_KEY_LENGTH and body.isascii() and body.isalnum()
-    return is_name and (not slash or all(_is_label(label) for label in prefix.split(".")))
 
 
 def nfs_want(raw: object) -> dict[str, object]:
@@ -259,7 +160,7 @@ def sysctl_rows(raw: object) -> tuple[SysctlRow, ...]:
 
 def _sysctl_row(key: str, raw: object, known: SysctlRow | None) -> SysctlRow | None:
     parts = key.split(".")
-    if parts[0] != "net" or not all(_is_label(part) for part in parts) or len(parts) < 3:  # noqa: PLR2004
+    if parts[0] != "net" or not all(is_label(part) for part in parts) or len(parts) < 3:  # noqa: PLR2004
         raise ValueError("is not a sysctl key below net.")
     if raw is None:
         return None
@@ -292,11 +193,3 @@ def _sysctl_value(raw: object) -> tuple[int, ...]:
     if len(values) > 1 and list(values) != sorted(values):
         raise ValueError(f"must be in rising order (minimum, default, maximum), not {raw!r}")
     return values
-
-
-def near(name: str, known: set[str]) -> str:
-    """Return ``; did you mean X?`` where a known name is close, else nothing."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only a typing mistake pays for it
-
-    close = get_close_matches(name, sorted(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""

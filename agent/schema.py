@@ -5,59 +5,24 @@ The environment variable of ``probe.retrySeconds`` is ``TUNEGATE_PROBE_RETRY_SEC
 setting is a row here and a field of ``config.AgentConfig``.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 from agent.readahead import DEFAULT_KIB
 from agent.readers import (
-    boolean,
-    choice,
     endpoints,
-    integer,
     nfs_exports,
     nfs_want,
-    number,
     patterns,
     read_ahead_kib,
     size_or_auto,
     sysctl_rows,
-    taint_keys,
-    text,
 )
 from agent.sysctls import DEFAULT_ROWS
 from common.names import GATE_TAINTS
-from common.record import dataclass
+from common.readers import boolean, choice, integer, number, taint_keys, text
+from common.settings import Setting
 
 JUMBO_BYTES = 9000
-ENVIRONMENT_PREFIX = "TUNEGATE_"
 AUTOSCALER_PATIENCE_SECONDS = 15 * 60
 """cluster-autoscaler's --max-node-startup-time: a node gated for longer counts as broken."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting: its dotted place in the file, its reader, its default, its documentation."""
-
-    path: str
-    read: Callable[[Any], Any]
-    default: Any
-    doc: str
-
-    @property
-    def attribute(self) -> str:
-        """Return the AgentConfig field that holds it."""
-        return _snake(self.path)
-
-    @property
-    def variable(self) -> str:
-        """Return the environment variable that sets it."""
-        return ENVIRONMENT_PREFIX + _snake(self.path).upper()
-
-
-def _snake(path: str) -> str:
-    return "".join(f"_{char.lower()}" if char.isupper() else char for char in path).replace(
-        ".", "_"
-    )
 
 
 def _read_apart(_raw: object) -> tuple[()]:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from agent.config import AgentConfig
 from agent.facts import NodeFacts
-from agent.parse import ConfigError
 from agent.schema import SETTINGS
 from agent.state import Finding, Reason, Severity
+from common.parse import ConfigError
 from common.record import replace
 
 if TYPE_CHECKING:

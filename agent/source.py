@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 from agent.config import AgentConfig, decode, with_endpoints
-from agent.parse import ConfigError, read_text
+from common.parse import ConfigError, read_text
 
 SETTLE_SECONDS = 0.05
 """A text counts when it reads the same after this long: some editors write in several steps."""

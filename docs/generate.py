@@ -16,7 +16,7 @@ from agent import glossary
 from agent.metrics import StatusCollector
 from agent.nfs_metrics import BY_OPERATION, BY_SERVER, NfsCollector
 from agent.nfs_totals import READ, Name, Present
-from agent.schema import SETTINGS, Setting
+from agent.schema import SETTINGS
 from agent.state import (
     CHECKS,
     Address,
@@ -30,6 +30,7 @@ from agent.state import (
     Verdict,
 )
 from agent.status import Status
+from common.settings import Setting
 
 PAGE = Path(__file__).parent / "agent.md"
 _PLACE = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from agent.bench.measure import Limits
 from agent.bench.results import Mode, Result, from_object
-from agent.parse import ConfigError
+from common.parse import ConfigError
 
 _SUFFIXES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _LEAST_BYTES = 1 << 20

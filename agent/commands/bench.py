@@ -21,8 +21,8 @@ from agent.commands.terminal import FINE, INTERRUPTED, NOT_FINE, say
 from agent.commands.tuning import check_free, tuned
 from agent.config import AgentConfig
 from agent.host.resolve import SystemResolver
-from agent.parse import ConfigError
 from agent.ports import AgentError
+from common.parse import ConfigError
 from common.record import dataclass
 
 _SAMPLE_SECONDS = 0.5

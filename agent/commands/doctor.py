@@ -23,12 +23,12 @@ from agent.doctor.read_host import (
 from agent.doctor.show import diagnosis_json, diagnosis_text
 from agent.facts import NodeFacts
 from agent.links import stack
-from agent.parse import ConfigError
 from agent.profiles import Chosen
 from agent.scene import Scene
 from agent.state import Finding, HostState, LinkName, Outcome, Plan, Report
 from agent.tune import Tuner
 from agent.wiring import build_tools, machine_cloud, state_folder
+from common.parse import ConfigError
 
 ROOT_VARIABLE = "TUNEGATE_HOST_ROOT"
 

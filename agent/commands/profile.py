@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 
 from agent.config import DEFAULT_PROFILE, AgentConfig
 from agent.facts import NodeFacts
-from agent.parse import ConfigError
 from agent.profiles import Chosen, choose, named
-from agent.readers import is_qualified_name, near
 from agent.switch import remembered
 from agent.wiring import boot_id, machine_cloud, state_folder
+from common.parse import ConfigError
+from common.readers import is_qualified_name, near
 from common.record import replace
 
 

@@ -8,12 +8,12 @@ import pytest
 from agent.commands.profile import chosen
 from agent.config import AgentConfig, decode
 from agent.facts import NodeFacts
-from agent.parse import ConfigError
 from agent.profiles import Chosen, unknown_labels
 from agent.render import profile_lines, profile_object
 from agent.state import Reason, Severity
 from agent.switch import Switch
 from agent.wiring import machine_cloud
+from common.parse import ConfigError
 
 POOLS = """\
 profiles:

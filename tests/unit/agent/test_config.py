@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from agent.config import AgentConfig, decode, defaults, load
-from agent.parse import ConfigError, parse
 from agent.schema import SETTINGS
+from common.parse import ConfigError, parse
 
 
 def written(folder: Path, content: str) -> str:

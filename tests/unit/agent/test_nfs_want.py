@@ -8,7 +8,7 @@ import pytest
 from agent.config import defaults, load
 from agent.nfs import NfsMount
 from agent.nfs_want import Value, parse_exports, parse_want, wishes_for
-from agent.parse import ConfigError
+from common.parse import ConfigError
 from tests.fakes import mounted
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from agent.config import AgentConfig, decode, defaults, with_endpoints
 from agent.facts import NodeFacts
-from agent.parse import ConfigError
 from agent.profiles import Difference, choose, differences, named
+from common.parse import ConfigError
 
 POOLS = """\
 mtu: 8000

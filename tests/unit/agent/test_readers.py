@@ -5,20 +5,10 @@ from typing import Any
 
 import pytest
 
-from agent.readers import (
-    boolean,
-    choice,
-    endpoint,
-    endpoints,
-    integer,
-    number,
-    patterns,
-    sysctl_rows,
-    taint_keys,
-    text,
-)
+from agent.readers import endpoint, endpoints, patterns, sysctl_rows
 from agent.sysctls import DEFAULT_ROWS, Compare
 from common.names import GATE_TAINTS
+from common.readers import boolean, choice, integer, number, taint_keys, text
 
 LABEL = "a" * 63
 

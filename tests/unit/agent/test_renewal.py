@@ -9,13 +9,13 @@ import pytest
 from agent.config import AgentConfig, decode, with_endpoints
 from agent.facts import NodeFacts
 from agent.news import News
-from agent.parse import ConfigError
 from agent.policy import wanted_of
 from agent.ports import HostError
 from agent.scene import Tools
 from agent.settings import Settings
 from agent.state import Outcome, Reason, SysctlKey
 from common.names import LABEL_MODE
+from common.parse import ConfigError
 from tests.fake_network import FakeServer
 from tests.unit.agent.nodes import SERVER, Node
 from tests.unit.agent.test_reconcile import Turning

@@ -10,11 +10,11 @@ import pytest
 
 from agent.config import AgentConfig, decode, defaults
 from agent.facts import NodeFacts
-from agent.parse import ConfigError
 from agent.profiles import choose
 from agent.settings import STAY, Settings
 from agent.source import SettingsFile, can_be_read_again
 from agent.state import Reason, Severity
+from common.parse import ConfigError
 
 POOLS = "profiles: [{name: a, match: {labels: {pool: a}}, settings: {mtu: 4000}}]\n"
 

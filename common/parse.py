@@ -3,10 +3,8 @@
 import json
 from typing import Any
 
-from agent.ports import AgentError
 
-
-class ConfigError(AgentError):
+class ConfigError(Exception):
     """The settings cannot be used; ``errors`` holds one sentence for each field at fault."""
 
     def __init__(self, errors: tuple[str, ...]) -> None:
@@ -23,7 +21,7 @@ def read_text(path: str) -> str:
         ConfigError: It cannot be read, or is no UTF-8.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib costs the agent time
             return file.read()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError((f"{path}: cannot read the configuration: {error}",)) from error
