@@ -40,6 +40,16 @@ POD_ANNOTATION_INJECTED: Final = "tunegate.io/injected"
 POD_ANNOTATION_DISABLE: Final = "tunegate.io/disable"
 """On a pod or a namespace: features that are not injected, separated by commas."""
 
+ANNOTATION_NFS_OPTIONS: Final = "tunegate.io/nfs-options"
+"""On a PersistentVolume or a StorageClass: `enabled`, `enabled,ro` or `disabled`."""
+ANNOTATION_STORAGE_ENDPOINT: Final = "tunegate.io/storage-endpoint"
+"""On a PersistentVolume or a StorageClass: `ignored` keeps its server off the list for agents."""
+
+LEADER_LEASE: Final = "tunegate-webhook"
+STORAGE_CONFIG_MAP: Final = "tunegate-storage-endpoints"
+STORAGE_ENDPOINTS_KEY: Final = "endpoints"
+"""The ConfigMap that agents mount, and the name of the file in it."""
+
 AGENT_COMMAND: Final = "tunegate-agent"
 WEBHOOK_COMMAND: Final = "tunegate-webhook"
 AGENT_METRIC_PREFIX: Final = "tunegate_agent"
