@@ -1,0 +1,129 @@
+"""
+/dev/shm of a size that vLLM's processes can work with: the runtime's own is 64 MiB.
+
+Each vLLM server gets a memory volume, one GPU or eight: its size is a cap, not a reservation. From
+0.28 on vLLM refuses to start below 160 MiB. Measured per engine: 160 MiB, and 240 MiB a worker.
+Pages that are used count against the container's memory limit, so the cap stays below it. Not
+where the pod has the host's IPC, and not where anything is mounted at /dev/shm already.
+Sources: vllm/distributed/device_communicators/shm_broadcast.py; KEP-1967.
+"""
+
+from collections.abc import Iterator
+from posixpath import normpath
+from typing import Final
+
+from webhook import pods
+from webhook.decisions import Decision, Feature, Json, Outcome
+from webhook.draft import add_item
+from webhook.inject.case import Case, Part, State, decide_parts, server_containers
+from webhook.inject.tolerations import asked
+from webhook.quantities import GIB, MIB, size_bytes, size_text
+from webhook.recognition import Arguments
+
+PATH: Final = "/dev/shm"  # noqa: S108 - a mount point in somebody else's container
+VOLUME: Final = "tunegate-shm"
+ENGINE_BYTES: Final = 160 * MIB
+WORKER_BYTES: Final = 240 * MIB
+RUNTIME_BYTES: Final = 64 * MIB
+"""What a container gets without a volume; less would be a loss."""
+
+
+def inject(pod: Json, case: Case) -> Decision:
+    """Add a memory volume at /dev/shm to each container that serves."""
+    if pods.spec(pod).get("hostIPC") is True:
+        return Decision(Outcome.NOT_APPLICABLE, "hostIPC gives the pod the host's /dev/shm")
+    parts = [_mount(pod, container, said, case) for container, said in _targets(pod, case)]
+    return decide_parts(case, Feature.SHM, parts, "no container is known to serve vLLM")
+
+
+def wanted_bytes(said: Arguments) -> int:
+    """Return what one container's engines need: 1 GiB at least, in whole GiB."""
+    workers = -(-said.tensor_parallel * said.pipeline_parallel // max(said.nodes, 1))
+    engines = max(said.data_parallel_local, 1)
+    need = (ENGINE_BYTES + WORKER_BYTES * max(workers, 1)) * engines
+    return max(-(-need // GIB), 1) * GIB
+
+
+def _targets(pod: Json, case: Case) -> Iterator[tuple[Json, Arguments]]:
+    """Yield who gets one; in a pod that is only asked for, whoever asks for an accelerator."""
+    for server, container in server_containers(pod, case):
+        yield container, server.arguments
+    if not case.recognition.servers:
+        containers = [found.raw for found in pods.running(pod)]
+        only = len(containers) == 1
+        yield from ((each, Arguments()) for each in containers if only or any(asked(each)))
+
+
+def _mount(pod: Json, container: Json, said: Arguments, case: Case) -> Part:
+    name = pods.text(container.get("name"))
+    size = _size(pod, container, said, case)
+    text = f"{size_text(size)} of memory at {PATH}"
+    there = _at_shm(container)
+    if there is not None:
+        ours = _is_ours(pod, there, size)
+        return Part(State.SAME, name, text) if ours else Part(State.OWNED, name, f"has {PATH}")
+    if size <= RUNTIME_BYTES:
+        return Part(State.BARRED, name, "the memory limit leaves no room for a larger /dev/shm")
+    _warn_if_smaller(container, size, case)
+    volume = _free_name(pod)
+    source = {"medium": "Memory", "sizeLimit": size_text(size)}
+    add_item(pods.spec(pod), "volumes", {"name": volume, "emptyDir": source})
+    add_item(container, "volumeMounts", {"name": volume, "mountPath": PATH})
+    return Part(State.ADDED, name, text)
+
+
+def _size(pod: Json, container: Json, said: Arguments, case: Case) -> int:
+    """Return the cap: the annotation's or the formula's, within policy and memory limit."""
+    limit = _memory_limit(pod, container)
+    wished = case.wishes.shm_bytes
+    size = wished or wanted_bytes(said)
+    if case.policy.shm_max_bytes:
+        size = min(size, case.policy.shm_max_bytes)
+    # what a person asked for may fill the limit, a guess only half of it
+    most = (limit if wished else limit // 2) // MIB * MIB
+    return min(size, most) if limit else size
+
+
+def _warn_if_smaller(container: Json, size: int, case: Case) -> None:
+    wished = case.wishes.shm_bytes
+    if size < wished:
+        case.warnings.append(
+            f"container {pods.text(container.get('name'))}: {PATH} is {size_text(size)}, not the"
+            f" {size_text(wished)} of the annotation: no more fits the memory limit or the policy"
+        )
+
+
+def _memory_limit(pod: Json, container: Json) -> int:
+    """Return the smaller of the container's memory limit and the pod's; 0 where none is known."""
+    found = []
+    for owner in (container, pods.spec(pod)):
+        try:
+            found.append(size_bytes(pods.limits(owner).get("memory")))
+        except ValueError:
+            continue
+    return min(found, default=0)
+
+
+def _at_shm(container: Json) -> Json | None:
+    """Return the mount at /dev/shm or below it, however its path is spelt; a raw device counts."""
+    for mount in pods.mounts(container):
+        path = normpath(pods.text(mount.get("mountPath")) or "/")
+        if f"{path}/".startswith(f"{PATH}/"):
+            return mount
+    devices = pods.objects(container.get("volumeDevices"))
+    return next((each for each in devices if each.get("devicePath") == PATH), None)
+
+
+def _is_ours(pod: Json, mount: Json, size: int) -> bool:
+    """Return whether a mount is what this injection would have added."""
+    name = pods.text(mount.get("name"))
+    if mount != {"name": name, "mountPath": PATH} or not name.startswith(VOLUME):
+        return False
+    source = {"medium": "Memory", "sizeLimit": size_text(size)}
+    return {"name": name, "emptyDir": source} in pods.volumes(pod)
+
+
+def _free_name(pod: Json) -> str:
+    taken = {volume.get("name") for volume in pods.volumes(pod)}
+    numbered = (f"{VOLUME}-{number}" for number in range(2, len(taken) + 3))
+    return next(name for name in (VOLUME, *numbered) if name not in taken)
