@@ -1,0 +1,70 @@
+"""
+The preStop command that lets a vLLM server finish its requests before SIGTERM aborts them.
+
+drain.sh and drain.py are what runs in the pod; here they are only read, stripped of comments and
+put into one exec command. The pod's image needs nothing but sh; python3 or curl make it a drain.
+"""
+
+import re
+from importlib import resources
+from typing import Final
+
+from webhook.recognition import Server
+
+NAME: Final = "tunegate-drain"
+"""What `ps` shows as the command's own name."""
+
+LOOPBACK: Final = "127.0.0.1"
+
+_VARIABLE: Final = re.compile(r"\$(?:\(([A-Za-z_]\w*)\)|\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
+_STEP: Final = {"drain.sh": 2, "drain.py": 4}
+_INDENT: Final = re.compile(r"^ +", re.MULTILINE)
+_DOCSTRING: Final = re.compile(r'^ *"""(?:[^"]|"(?!""))*"""\n', re.MULTILINE)
+_COMMENT: Final = re.compile(r"^ *#.*\n|\n(?=\n)", re.MULTILINE)
+
+
+def _script(name: str) -> str:
+    """Return a script without comments and docstrings, indented by single spaces."""
+    text = resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
+    text = _COMMENT.sub("", _DOCSTRING.sub("", text))
+    return _INDENT.sub(lambda found: " " * (len(found[0]) // _STEP[name]), text).strip()
+
+
+_SHELL: Final = _script("drain.sh")
+_PYTHON: Final = _script("drain.py")
+
+
+def command(server: Server, timeout_seconds: int, propagation_seconds: int) -> list[str]:
+    """
+    Return the exec command of the preStop hook for one server.
+
+    Args:
+        server: where it serves; its host may name an environment variable of the container.
+        timeout_seconds: the hook's own deadline; must lie below the pod's grace period.
+        propagation_seconds: no sample counts before; endpoints still send requests until then.
+
+    Raises:
+        ValueError: where the server listens is not known; its text is the reason.
+
+    """
+    arguments = server.arguments
+    if arguments.port is None:
+        raise ValueError(f"the port of container {server.container} is not known")
+    ranks = arguments.data_parallel_local if _serves_one_port_a_rank(server) else 1
+    ports = " ".join(str(arguments.port + rank) for rank in range(ranks))
+    host = arguments.host.strip("[]") or LOOPBACK
+    settings = [str(timeout_seconds), str(propagation_seconds), arguments.scheme.lower()]
+    variable = _VARIABLE.fullmatch(host)
+    if variable is None and "$" in host:
+        raise ValueError(f"the address of container {server.container} is not known")
+    if variable is None:
+        return ["sh", "-c", _SHELL, NAME, *settings, host, ports, _PYTHON]
+    # kubelet expands variables in a container's command, not in a hook's
+    name = variable[variable.lastindex or 1]
+    given = f'set -- "$1" "$2" "$3" "${{{name}:-{LOOPBACK}}}" "$5" "$6"'
+    return ["sh", "-c", f"{given}\n{_SHELL}", NAME, *settings, LOOPBACK, ports, _PYTHON]
+
+
+def _serves_one_port_a_rank(server: Server) -> bool:
+    """Tell whether each local rank has its own API server, on the port and those that follow."""
+    return "data-parallel-multi-port-external-lb" in server.arguments.flags
