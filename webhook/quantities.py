@@ -4,12 +4,12 @@ import re
 from decimal import Decimal
 from typing import Final
 
-KIB: Final = 2**10
 MIB: Final = 2**20
 GIB: Final = 2**30
 MAX_TEXT: Final = 64
 """No quantity of use is longer; a longer one would only cost time."""
 
+_BINARY: Final = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 _SUFFIXES: Final = {
     "": Decimal(1),
     **{f"{letter}i": Decimal(2 ** (10 * power)) for power, letter in enumerate("KMGTPE", 1)},
@@ -76,10 +76,8 @@ def duration_seconds(raw: object) -> int:
 
 def size_text(size: int) -> str:
     """Return a size as Kubernetes itself would write it: the largest unit that divides it."""
-    for unit, suffix in ((GIB, "Gi"), (MIB, "Mi"), (KIB, "Ki")):
-        if size % unit == 0:
-            return f"{size // unit}{suffix}"
-    return str(size)
+    power = next((power for power in range(6, 0, -1) if size % 2 ** (10 * power) == 0), 0)
+    return f"{size >> (10 * power)}{_BINARY[power]}"
 
 
 def duration_text(seconds: int) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from webhook.decisions import Decision, Feature, Json
-from webhook.inject import shm, startup_probe, tolerations
+from webhook.inject import grace_period, pre_stop, shm, startup_probe, tolerations
 from webhook.inject.case import Case
 
 Injection = Callable[[Json, Case], Decision]
@@ -17,6 +17,8 @@ Injection = Callable[[Json, Case], Decision]
 INJECTIONS: Final[tuple[tuple[Feature, Injection], ...]] = (
     (Feature.TOLERATIONS, tolerations.inject),
     (Feature.STARTUP_PROBE, startup_probe.inject),
+    (Feature.PRE_STOP, pre_stop.inject),
+    (Feature.GRACE_PERIOD, grace_period.inject),
     (Feature.SHM, shm.inject),
 )
-"""In the order in which they are run."""
+"""In the order in which they are run: the grace period counts the hook that was added."""
