@@ -24,7 +24,9 @@ PURE = (
     *("mount_plan", "readahead", "revert", "targets"),
 )
 CLI_PURE = ("node", "fleet", "table", "explain", "document")
-WEBHOOK_EDGES: tuple[str, ...] = ()
+WEBHOOK_EDGES: tuple[str, ...] = (
+    *("__main__", "app", "cli", "parts", "protocol", "quiet", "run", "server", "tls", "tls_files"),
+)
 """What reads, writes, listens or waits in the webhook; all else there decides only."""
 CARRIED = "webhook/inject/drain_hook/drain.py"
 """Runs in a pod: the webhook carries its text and never imports it."""

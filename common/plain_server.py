@@ -1,0 +1,66 @@
+"""A small plain-HTTP server for probes and metrics, in threads of its own."""
+
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+TEXT = "text/plain; charset=utf-8"
+Answer = tuple[int, str, bytes]
+"""Status, content type, body."""
+Routes = Mapping[str, Callable[[], Answer]]
+
+
+class PlainServer:
+    """Answers GET by path until closed; 404 for every other path."""
+
+    def __init__(self, routes: Routes, address: str, port: int) -> None:
+        """Bind and begin; raises OSError. Port 0 takes any free one."""
+        self._server = _Server((address, port), _request_class(routes))
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="plain-server", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """Return the port that it listens on."""
+        return int(self._server.server_address[1])
+
+    def close(self) -> None:
+        """Stop listening and end the thread."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _request_class(routes: Routes) -> type[BaseHTTPRequestHandler]:
+    class _Request(BaseHTTPRequestHandler):
+        timeout = 10  # a client that says nothing must not hold a thread for ever
+
+        def do_GET(self) -> None:
+            route = routes.get(self.path.partition("?")[0])
+            status, kind, body = route() if route else (404, TEXT, b"not found\n")
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing: a scrape is no news."""
+
+    return _Request
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(
+        self, address: tuple[str, int], request_class: type[BaseHTTPRequestHandler]
+    ) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, request_class)
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: a client that went away is no news."""

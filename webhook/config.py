@@ -1,0 +1,89 @@
+"""
+The settings of the webhook's process: one YAML file plus environment, which wins; closed schema.
+
+All errors leave together, each naming its field.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from common.parse import ConfigError, parse
+from common.readers import text
+from common.settings import flatten, scalar
+from webhook.load import Limits
+from webhook.schema import SETTINGS
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookConfig:
+    """The settings, decoded; field by field the rows of SETTINGS."""
+
+    server_address: str
+    server_port: int
+    server_keep_alive_seconds: float
+    status_address: str
+    status_port: int
+    tls_certificate_file: str
+    tls_key_file: str
+    tls_min_version: str
+    policy_file: str
+    policy_poll_seconds: float
+    limits_body_bytes: int
+    limits_header_bytes: int
+    limits_header_seconds: float
+    limits_body_seconds: float
+    limits_connections: int
+    limits_reviews: int
+    limits_wait_seconds: float
+    limits_held_bytes: int
+    drain_propagation_seconds: float
+    drain_stop_seconds: float
+    log_format: str
+
+    @property
+    def limits(self) -> Limits:
+        """Return what one connection may do."""
+        return Limits(
+            body_bytes=self.limits_body_bytes,
+            header_bytes=self.limits_header_bytes,
+            header_seconds=self.limits_header_seconds,
+            body_seconds=self.limits_body_seconds,
+            keep_alive_seconds=self.server_keep_alive_seconds,
+            connections=self.limits_connections,
+        )
+
+
+def decode(content: str, path: str, environment: Mapping[str, str]) -> WebhookConfig:
+    """
+    Return the settings of a file's text ("" is no file) and the environment.
+
+    Raises:
+        ConfigError: Every unknown field and every unusable value, each in one sentence.
+    """
+    errors: list[str] = []
+    found = flatten(parse(content, path), f"{path}: ", errors, SETTINGS)
+    sources = {name: (value, f"{path}: {name}") for name, value in found.items()}
+    values: dict[str, Any] = {}
+    for row in SETTINGS:
+        if row.variable in environment:
+            value = environment[row.variable]
+            sources[row.path] = (value if row.read is text else scalar(value), row.variable)
+        values[row.attribute] = row.default
+        if row.path in sources:
+            raw, where = sources[row.path]
+            try:
+                values[row.attribute] = row.read(raw)
+            except ValueError as error:
+                errors.append(f"{where}: {error}")
+    errors += _together(values)
+    if errors:
+        raise ConfigError(tuple(errors))
+    return WebhookConfig(**values)
+
+
+def _together(values: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with settings that are right each for itself."""
+    if bool(values["tls_certificate_file"]) != bool(values["tls_key_file"]):
+        return ["tls.certificateFile and tls.keyFile: set both or none"]
+    return []

@@ -1,0 +1,136 @@
+"""
+Every metric of the webhook, on a registry of its own; no label without bound.
+
+Each metric is an attribute of `Metrics`, made with all its label values where they are known, so
+that it is there from the first scrape. docs/webhook.md has the table, written by `make docs`.
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import product
+from typing import TypeVar
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.metrics import MetricWrapperBase
+
+from common.names import WEBHOOK_METRIC_PREFIX
+from common.telemetry import VERSION
+from webhook.decisions import FEATURES, Decision, Feature, Outcome
+from webhook.hooks import PATHS
+from webhook.recognition import Recognition
+from webhook.refusals import REFUSALS, Refusal
+from webhook.review import ReviewOutcome
+
+DURATION_BUCKETS = (
+    *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005),
+    *(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0),
+)
+"""Seconds; the API server's own histogram has nothing finer than 5 ms."""
+PATCH_BUCKETS = (256, 512, 1024, 2048, 4096, 8192, 16384, 65536)
+M = TypeVar("M", bound=MetricWrapperBase)
+
+
+class Metrics:
+    """The process's metrics: made once, given to whoever counts."""
+
+    def __init__(self) -> None:
+        """Make all of them."""
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they tell nothing here
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        info = self._gauge("build_info", "Version of the webhook; always 1.", ("version",))
+        info.labels(VERSION).set(1)
+        self.ready = self._gauge("ready", "Whether the webhook takes reviews: 1, else 0.")
+        self._reviews = self._counter(
+            "reviews", "Reviews answered.", ("path", "outcome"), PATHS, ReviewOutcome
+        )
+        self._features = self._counter(
+            "features",
+            "What became of each feature of the pods that serve vLLM.",
+            ("feature", "outcome"),
+            FEATURES,
+            Outcome,
+        )
+        self._pods = self._counter(
+            "pods", "Pods judged, by verdict and the rule that decided.", ("verdict", "rule")
+        )
+        self._durations = self._histogram(
+            "review_duration_seconds", "From a whole request to its answer.", DURATION_BUCKETS
+        )
+        self._patch_bytes = self._histogram(
+            "patch_bytes", "Size of the patches sent, before base64.", PATCH_BUCKETS
+        )
+        self.in_flight = self._gauge("reviews_in_flight", "Reviews received and not answered yet.")
+        self.held_bytes = self._gauge("held_bytes", "Bytes of bodies received and not answered.")
+        self.connections = self._gauge("connections", "Open connections, idle ones too.")
+        self._refused = self._counter(
+            "refused",
+            "Requests refused before a review was read.",
+            ("reason",),
+            [refusal.reason for refusal in REFUSALS],
+        )
+        self.policy_valid = self._gauge(
+            "policy_valid", "Whether the policy file as it is now is in use."
+        )
+        self.part_failures = self._counter(
+            "part_failures", "Background parts that broke off and were started again.", ("part",)
+        )
+        self.certificate_not_after = self._gauge(
+            "certificate_not_after_timestamp_seconds", "When the certificate served now expires."
+        )
+        self.certificate_loads = self._counter(
+            "certificate_loads",
+            "Certificates taken up, or found unusable.",
+            ("result",),
+            ("loaded", "refused"),
+        )
+
+    def refused(self, refusal: Refusal) -> None:
+        """Count a request that was refused."""
+        self._refused.labels(refusal.reason).inc()
+
+    def reviewed(self, path: str, outcome: ReviewOutcome, seconds: float, patch_bytes: int) -> None:
+        """Count an answered review."""
+        self._reviews.labels(path, outcome).inc()
+        self._durations.observe(seconds)
+        if patch_bytes:
+            self._patch_bytes.observe(patch_bytes)
+
+    def judged(self, recognition: Recognition, decisions: Mapping[Feature, Decision]) -> None:
+        """Count what was decided about a pod."""
+        self._pods.labels(recognition.verdict, recognition.rule).inc()
+        for feature, decision in decisions.items():
+            self._features.labels(feature, decision.outcome).inc()
+
+    def _counter(
+        self, name: str, text: str, labels: tuple[str, ...] = (), *values: Iterable[str]
+    ) -> Counter:
+        return _filled(
+            Counter(f"{WEBHOOK_METRIC_PREFIX}_{name}", text, labels, registry=self.registry), values
+        )
+
+    def _gauge(
+        self, name: str, text: str, labels: tuple[str, ...] = (), *values: Iterable[str]
+    ) -> Gauge:
+        return _filled(
+            Gauge(f"{WEBHOOK_METRIC_PREFIX}_{name}", text, labels, registry=self.registry), values
+        )
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(
+            f"{WEBHOOK_METRIC_PREFIX}_{name}", text, buckets=buckets, registry=self.registry
+        )
+
+
+def _filled(metric: M, values: tuple[Iterable[str], ...]) -> M:
+    """Return the metric with every combination of its label values at zero."""
+    if values:
+        for labels in product(*values):
+            metric.labels(*labels)
+    return metric

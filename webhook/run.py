@@ -1,0 +1,167 @@
+"""
+`tunegate-webhook run`: the Deployment's process, wired together.
+
+The event loop in the main thread takes and answers reviews; everything else runs in threads: the
+plain server for probes and metrics, and the background parts.
+"""
+
+import contextlib
+import gc
+import socket
+import sys
+import time
+from pathlib import Path
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from common.plain_server import TEXT, PlainServer, Routes
+from common.telemetry import VERSION, Log
+from webhook.app import build
+from webhook.config import WebhookConfig
+from webhook.decisions import Mutation
+from webhook.hooks import nodes_hook, pods_hook, volumes_hook
+from webhook.load import Load
+from webhook.metrics import Metrics
+from webhook.nodes import NodeGate
+from webhook.parts import Part, Parts
+from webhook.policy import Namespace, Policy
+from webhook.protocol import Front
+from webhook.quiet import quiet_libraries
+from webhook.readiness import Readiness
+from webhook.review import Hook, Response, Review
+from webhook.server import WebhookServer
+from webhook.tls import listening_context
+from webhook.tls_files import FileServing
+
+SWITCH_SECONDS = 0.0005
+"""How long a background thread may keep the event loop waiting (sys.setswitchinterval)."""
+STALLED_SECONDS = 20.0
+"""How long the event loop may stand still before the process is unwell."""
+
+
+class ListenError(Exception):
+    """A port cannot be listened on; the text says which and why."""
+
+
+def run(config: WebhookConfig) -> int:
+    """
+    Serve until told to stop; return 0, or 1 when a second signal cut it short.
+
+    Raises:
+        ListenError: A port is taken or forbidden.
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
+    log, metrics, readiness = Log(config.log_format), Metrics(), Readiness()
+    quiet_libraries(log)
+    load = Load(config.limits_wait_seconds, config.limits_reviews, config.limits_held_bytes)
+    front = Front(config.limits, load, metrics)
+    serving = FileServing(
+        Path(config.tls_certificate_file),
+        Path(config.tls_key_file),
+        config.tls_min_version,
+        metrics,
+        log,
+    )
+    app = build(_hooks(metrics), _Told(front, log).told, metrics.refused)
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(_listen(config.server_address, config.server_port))
+        context = listening_context(serving, config.tls_min_version)
+        drain_seconds = config.drain_propagation_seconds, config.drain_stop_seconds
+        server = WebhookServer(app, listener, context, front, drain_seconds)
+        readiness.needs("certificate", serving.ready)
+        readiness.needs("server", lambda: _why_not_serving(server))
+        plain = _status_server(config, _routes(server, readiness, metrics))
+        stack.callback(plain.close)
+        server.on_listening = lambda: _announce(log, listener, plain)
+        server.on_draining = lambda: log.info("Began to end", **_drain_fields(config))
+        parts: list[Part] = [serving]
+        stack.enter_context(Parts(parts, metrics, log))
+        gc.collect()
+        gc.freeze()  # what start-up made stays; the collector need not look at it again
+        server.run()
+    log.info("Stopped", cutShort=server.was_cut_short)
+    return int(server.was_cut_short)
+
+
+def _hooks(metrics: Metrics) -> tuple[Hook, ...]:
+    policy = Policy()
+
+    def judged(_review: Review, mutation: Mutation) -> None:
+        metrics.judged(mutation.recognition, mutation.decisions)
+
+    return (
+        pods_hook(lambda: policy, Namespace, judged),
+        volumes_hook(lambda _name: {}),
+        nodes_hook(NodeGate()),
+    )
+
+
+class _Told:
+    """Counts each answer, and logs what failed safe: never a word of the object."""
+
+    def __init__(self, front: Front, log: Log) -> None:
+        self._front = front
+        self._log = log
+
+    def told(self, hook: Hook, response: Response, arrived: float, started: float) -> None:
+        now = time.monotonic()
+        self._front.load.took(now - started)
+        self._front.metrics.reviewed(
+            hook.path, response.outcome, now - arrived, response.patch_bytes
+        )
+        if response.failure:
+            self._log.error("Left an object as it was", path=hook.path, err=response.failure)
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        return socket.create_server((address, port), family=family)
+    except OSError as error:
+        raise ListenError(f"cannot listen on {address}:{port}: {error.strerror}") from error
+
+
+def _status_server(config: WebhookConfig, routes: Routes) -> PlainServer:
+    try:
+        return PlainServer(routes, config.status_address, config.status_port)
+    except OSError as error:
+        where = f"{config.status_address}:{config.status_port}"
+        raise ListenError(f"cannot listen on {where}: {error.strerror}") from error
+
+
+def _routes(server: WebhookServer, readiness: Readiness, metrics: Metrics) -> Routes:
+    def healthz() -> tuple[int, str, bytes]:
+        silent = time.monotonic() - server.beat_seconds
+        if server.started and silent > STALLED_SECONDS:
+            return 503, TEXT, f"the event loop has not turned for {silent:.0f} s\n".encode()
+        return 200, TEXT, b"ok\n"
+
+    def readyz() -> tuple[int, str, bytes]:
+        missing = readiness.missing()
+        if missing:
+            return 503, TEXT, "".join(f"{line}\n" for line in missing).encode()
+        return 200, TEXT, b"ok\n"
+
+    def exposition() -> tuple[int, str, bytes]:
+        metrics.ready.set(not readiness.missing())
+        return 200, CONTENT_TYPE_LATEST, generate_latest(metrics.registry)
+
+    return {"/healthz": healthz, "/readyz": readyz, "/metrics": exposition}
+
+
+def _why_not_serving(server: WebhookServer) -> str:
+    if server.is_draining:
+        return "ends"
+    return "" if server.started else "does not listen yet"
+
+
+def _announce(log: Log, listener: socket.socket, plain: PlainServer) -> None:
+    port = int(listener.getsockname()[1])
+    log.info("Listening", port=port, statusPort=plain.port, version=VERSION)
+
+
+def _drain_fields(config: WebhookConfig) -> dict[str, float]:
+    return {
+        "propagationSeconds": config.drain_propagation_seconds,
+        "stopSeconds": config.drain_stop_seconds,
+    }

@@ -1,0 +1,72 @@
+"""
+Every setting of the webhook's process: its place in the file, its reader, default and meaning.
+
+The environment variable of `drain.propagationSeconds` is
+`TUNEGATE_WEBHOOK_DRAIN_PROPAGATION_SECONDS`. A new setting is a row here and a field of
+`config.WebhookConfig`. What is injected is not said here but in the policy file.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from common.readers import choice, integer, number, text
+from common.settings import Setting
+
+MIB: Final = 1024 * 1024
+TLS_1_2: Final = "1.2"
+TLS_1_3: Final = "1.3"
+_PORT = integer(0, 65535)
+
+
+def _row(path: str, read: Callable[[Any], Any], default: object, doc: str) -> Setting:
+    return Setting(path, read, default, doc, "TUNEGATE_WEBHOOK_")
+
+
+SETTINGS: tuple[Setting, ...] = (
+    _row("server.address", text, "0.0.0.0", "where the HTTPS server listens"),  # noqa: S104 - the API server calls from outside
+    _row("server.port", _PORT, 9443, "its port; 0 takes any free one"),
+    _row(
+        "server.keepAliveSeconds",
+        number(1, 86400),
+        120,
+        "how long an idle connection is kept; above the 90 s after which the API server drops one",
+    ),
+    _row(
+        "status.address",
+        text,
+        "0.0.0.0",  # noqa: S104 - Prometheus and the kubelet call from outside
+        "where /healthz, /readyz and /metrics listen, in plain HTTP",
+    ),
+    _row("status.port", _PORT, 9470, "their port; 0 takes any free one"),
+    _row("tls.certificateFile", text, "", "certificate chain, PEM, the leaf first; read again"),
+    _row("tls.keyFile", text, "", "its private key, PEM; read again"),
+    _row("tls.minVersion", choice(TLS_1_2, TLS_1_3), TLS_1_2, "oldest TLS version to accept"),
+    _row("policy.file", text, "", "what to inject, YAML; read again while running; none: defaults"),
+    _row("policy.pollSeconds", number(0.1, 3600), 2, "how often the policy file is looked at"),
+    _row(
+        "limits.bodyBytes",
+        integer(1, 64 * MIB),
+        7 * MIB,
+        "largest review: two objects of 3 MiB each and 1 MiB",
+    ),
+    _row("limits.headerBytes", integer(1024, MIB), 16384, "largest address and headers together"),
+    _row("limits.headerSeconds", number(0.1, 60), 5, "from a request's first byte to its body"),
+    _row("limits.bodySeconds", number(0.1, 60), 5, "from there to the body's end"),
+    _row("limits.connections", integer(1, 60000), 1000, "open connections, idle ones too"),
+    _row("limits.reviews", integer(1, 60000), 500, "reviews received and not answered yet"),
+    _row("limits.waitSeconds", number(0.01, 30), 0.5, "a review that would wait longer is refused"),
+    _row(
+        "limits.heldBytes",
+        integer(1, 1024 * MIB),
+        32 * MIB,
+        "bytes of bodies received and not answered yet, all together",
+    ),
+    _row(
+        "drain.propagationSeconds",
+        number(0, 600),
+        5,
+        "after SIGTERM: how long new connections still come, since endpoints change late",
+    ),
+    _row("drain.stopSeconds", number(0, 600), 10, "then: how long the last answers may take"),
+    _row("log.format", choice("json", "text"), "json", "log lines for machines or people"),
+)
