@@ -31,17 +31,26 @@ STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 _CLONE_NEWNET = 0x40000000
 _POLL_SECONDS = 0.05
 
+_ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _PLURALS = {
-    "ClusterRole": ("/apis/rbac.authorization.k8s.io/v1", "clusterroles"),
-    "ClusterRoleBinding": ("/apis/rbac.authorization.k8s.io/v1", "clusterrolebindings"),
+    "ClusterRole": (_RBAC, "clusterroles"),
+    "ClusterRoleBinding": (_RBAC, "clusterrolebindings"),
     "ConfigMap": ("/api/v1", "configmaps"),
+    "Deployment": ("/apis/apps/v1", "deployments"),
     "Event": ("/api/v1", "events"),
+    "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
+    "MutatingWebhookConfiguration": (_ADMISSION, "mutatingwebhookconfigurations"),
     "Namespace": ("/api/v1", "namespaces"),
     "Node": ("/api/v1", "nodes"),
+    "PersistentVolume": ("/api/v1", "persistentvolumes"),
     "Pod": ("/api/v1", "pods"),
-    "Role": ("/apis/rbac.authorization.k8s.io/v1", "roles"),
-    "RoleBinding": ("/apis/rbac.authorization.k8s.io/v1", "rolebindings"),
+    "Role": (_RBAC, "roles"),
+    "RoleBinding": (_RBAC, "rolebindings"),
+    "Service": ("/api/v1", "services"),
     "ServiceAccount": ("/api/v1", "serviceaccounts"),
+    "StorageClass": ("/apis/storage.k8s.io/v1", "storageclasses"),
+    "ValidatingWebhookConfiguration": (_ADMISSION, "validatingwebhookconfigurations"),
 }
 
 
@@ -93,12 +102,16 @@ class ApiClient:
 
         :raises OSError: nobody answers there.
         """
-        payload = None if body is None else json.dumps(body)
+        with self.session(timeout_seconds) as session:
+            answer = session.send(method, path, body, content_type)
+        return answer.status, answer.body
+
+    @contextlib.contextmanager
+    def session(self, timeout_seconds: float = 10.0) -> Iterator["Session"]:
+        """Give one connection for many requests; it is opened by the first."""
         connection = _NamespaceConnection(self.endpoint, self._tls(), timeout_seconds)
         with contextlib.closing(connection):
-            connection.request(method, path, payload, self._headers(content_type))
-            answer = connection.getresponse()
-            return answer.status, _decode(answer.read())
+            yield Session(connection, self._headers)
 
     def call(self, method: str, path: str, body: object = None, content_type: str = JSON) -> Object:
         """Send one request and return the decoded body.
@@ -191,6 +204,31 @@ class ApiClient:
         return context
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer of the API server: status, body, and its warnings for people."""
+
+    status: int
+    body: Object
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A connection that stays open between requests, as kubectl's does."""
+
+    _connection: http.client.HTTPSConnection
+    _headers: Callable[[str], dict[str, str]]
+
+    def send(self, method: str, path: str, body: object = None, content_type: str = JSON) -> Answer:
+        """Send one request; raises OSError and http.client.HTTPException as its library does."""
+        payload = None if body is None else json.dumps(body)
+        self._connection.request(method, path, payload, self._headers(content_type))
+        answer = self._connection.getresponse()
+        shown = answer.headers.get_all("Warning", [])
+        return Answer(answer.status, _decode(answer.read()), tuple(map(_warning, shown)))
+
+
 def collection_path(one: Mapping[str, Any]) -> str:
     """Return the path that an object of this kind and namespace is POSTed to."""
     group, plural = _PLURALS[one["kind"]]
@@ -256,6 +294,12 @@ class _NamespaceConnection(http.client.HTTPSConnection):
         except BaseException:
             raw.close()
             raise
+
+
+def _warning(value: str) -> str:
+    """Return the text of a Warning header: `299 - "text"` (RFC 7234, section 5.5)."""
+    text = value.partition('"')[2].rpartition('"')[0]
+    return text.replace('\\"', '"').replace("\\\\", "\\")
 
 
 def _decode(body: bytes) -> Object:

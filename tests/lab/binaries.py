@@ -36,7 +36,8 @@ class Program:
 
     def build(self, output: Path, progress: Progress, lock: int) -> None:
         """Compile the program."""
-        flags = self.ldflags.replace("VERSION", self.version())
+        version = self.version()
+        flags = self.ldflags.replace("VERSION", version).replace("MINOR", version.split(".")[1])
         Module(self.wrapper).build(self.package, output, flags, progress=progress, lock=lock)
 
 
@@ -65,13 +66,13 @@ Item = Program | Text
 # https://pkg.go.dev/k8s.io/component-base/version: how the release scripts stamp a version
 _STAMP = (
     "-X k8s.io/component-base/version.gitVersion=vVERSION"
-    " -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"
+    " -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=MINOR"
 )
 
 
-def _kubernetes(name: str, about_seconds: int) -> Program:
+def _kubernetes(name: str, about_seconds: int, wrapper: str = "kubernetes") -> Program:
     package = f"k8s.io/kubernetes/cmd/{name}"
-    return Program(WRAPPERS / "kubernetes", "k8s.io/kubernetes", package, about_seconds, _STAMP)
+    return Program(WRAPPERS / wrapper, "k8s.io/kubernetes", package, about_seconds, _STAMP)
 
 
 ITEMS: Mapping[str, Item] = {
@@ -79,7 +80,10 @@ ITEMS: Mapping[str, Item] = {
     "kube-apiserver": _kubernetes("kube-apiserver", 240),
     "kube-controller-manager": _kubernetes("kube-controller-manager", 70),
     "kube-scheduler": _kubernetes("kube-scheduler", 15),
+    "kube-proxy": _kubernetes("kube-proxy", 30),
     "kubectl": _kubernetes("kubectl", 30),
+    # the oldest supported minor, at its first release: what passes there passes on all of them
+    "kube-apiserver-oldest": _kubernetes("kube-apiserver", 240, "kubernetes-oldest"),
     "kwok": Program(WRAPPERS / "kwok", "sigs.k8s.io/kwok", "sigs.k8s.io/kwok/cmd/kwok", 75),
     "kwok-stages": Text(
         WRAPPERS / "kwok",

@@ -33,12 +33,20 @@ class ControlPlaneError(Exception):
 class ControlPlane:
     """One control plane: made stopped, `start()` brings it up, closing the lab folder ends it."""
 
-    def __init__(self, lab_dir: LabDir, netns: str, addresses: Sequence[str]) -> None:
+    def __init__(
+        self,
+        lab_dir: LabDir,
+        netns: str,
+        addresses: Sequence[str],
+        apiserver: str = "kube-apiserver",
+    ) -> None:
         """Make its certificates and files.
 
         :param netns: the name of the namespace it runs in; loopback has to be up in there.
         :param addresses: its addresses in there; clients are sent to the first.
+        :param apiserver: which of the lab's programs is the API server.
         """
+        self._apiserver = apiserver
         self.folder = lab_dir.path / "control-plane"
         self._lab_dir = lab_dir
         self._netns = netns
@@ -74,10 +82,14 @@ class ControlPlane:
 
         :raises ControlPlaneError: a part ended by itself or was not ready within a minute.
         """
-        self._start_etcd()
-        self.start_apiserver()
+        self.start_alone()
         self._start_controllers()
         self._await(self._has_default_account, "kube-controller-manager")
+
+    def start_alone(self) -> None:
+        """Bring up the API server on an empty etcd, with nobody who makes accounts or pods."""
+        self._start_etcd()
+        self.start_apiserver()
 
     def kill(self) -> None:
         """End every part at once, for the end of a lab: in order it would take 5 s."""
@@ -86,7 +98,7 @@ class ControlPlane:
 
     def start_apiserver(self) -> None:
         """Start the API server on the data there is; back when it is ready."""
-        self._spawn("kube-apiserver", self._apiserver_flags())
+        self._spawn("kube-apiserver", self._apiserver_flags(), program=self._apiserver)
         self._await(self._ready, "kube-apiserver")
 
     def stop_apiserver(self) -> None:
@@ -236,8 +248,9 @@ class ControlPlane:
             "leader-elect": "false",
         }
 
-    def _spawn(self, name: str, flags: dict[str, object]) -> None:
-        argv = [str(binaries.find(name)), *(f"--{flag}={value}" for flag, value in flags.items())]
+    def _spawn(self, name: str, flags: dict[str, object], program: str = "") -> None:
+        file = binaries.find(program or name)
+        argv = [str(file), *(f"--{flag}={value}" for flag, value in flags.items())]
         self._processes[name] = self._lab_dir.spawn(name, argv, netns=self._netns)
 
     def _ready(self) -> bool:

@@ -1,0 +1,297 @@
+"""
+The webhook's Kubernetes objects as an installation has them: the one source for lab and chart.
+
+Service, identity and rules, and the admission configurations. Why each value is as it is:
+https://kubernetes.io/docs/concepts/cluster-administration/admission-webhooks-good-practices/
+"""
+
+import base64
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from common.names import POD_LABEL_INJECT
+from tests.lab.api import Object
+
+NAMESPACE: Final = "tunegate"
+NAME: Final = "tunegate-webhook"
+SERVING_SECRET: Final = "tunegate-webhook-serving"  # noqa: S105 - a name
+ENDPOINTS_CONFIG_MAP: Final = "tunegate-storage-endpoints"
+LABELS: Final[Mapping[str, str]] = {"app.kubernetes.io/name": NAME}
+USER: Final = f"system:serviceaccount:{NAMESPACE}:{NAME}"
+DNS_NAME: Final = f"{NAME}.{NAMESPACE}.svc"
+"""What the API server verifies in the served certificate (its client.go, `serverName`)."""
+
+SERVICE_PORT: Final = 443
+TIMEOUT_SECONDS: Final = 3
+POD_HOOK: Final = "pods.tunegate.io"
+OPTED_IN_HOOK: Final = "opted-in-pods.tunegate.io"
+VOLUME_HOOK: Final = "volumes.tunegate.io"
+NODE_HOOK: Final = "nodes.tunegate.io"
+WARNING_HOOK: Final = "workloads.tunegate.io"
+
+_NAMESPACE_NAME = "kubernetes.io/metadata.name"
+_SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease", NAMESPACE)
+_ADMISSION = "admissionregistration.k8s.io"
+
+# CEL over one container `c`; each field is asked for before it is read, so that nothing errs
+_CONTAINER_HINTS = (
+    "(has(c.image) && c.image.matches('(?i)vllm'))",
+    "(has(c.command) && c.command.exists(w, w.matches('(?i)vllm')))",
+    "(has(c.args) && c.args.exists(w, w.matches('(?i)vllm')))",
+    (
+        "(has(c.env) && c.env.exists(e, e.name.startsWith('VLLM_')"
+        " || (has(e.value) && e.value.matches('(?i)vllm'))))"
+    ),
+    # extended resources have a domain, the built-in ones have none
+    (
+        "(has(c.resources) && has(c.resources.limits)"
+        " && c.resources.limits.exists(r, r.contains('/')))"
+    ),
+)
+_HINT = " || ".join(_CONTAINER_HINTS)
+_IN_CONTAINERS = " || ".join(
+    f"(has(object.spec.{place}) && object.spec.{place}.exists(c, {_HINT}))"
+    for place in ("containers", "initContainers")
+)
+NOT_A_MIRROR_POD: Final = {
+    "name": "not-a-mirror-pod",
+    "expression": "!has(object.metadata.annotations)"
+    " || !('kubernetes.io/config.mirror' in object.metadata.annotations)",
+}
+MAY_SERVE_VLLM: Final = {
+    "name": "may-serve-vllm",
+    "expression": "has(object.spec.resourceClaims)"
+    f" || (has(object.metadata.labels) && '{POD_LABEL_INJECT}' in object.metadata.labels"
+    f" && object.metadata.labels['{POD_LABEL_INJECT}'] == 'enabled')"
+    f" || {_IN_CONTAINERS}",
+}
+"""
+Keeps pods without any sign of vLLM or an accelerator in the API server.
+
+It only has to let through all that `webhook.recognise` knows; what it lets through in vain costs
+one call.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One entry of a role: these verbs on this resource, of these names only when given."""
+
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+    names: tuple[str, ...] = ()
+
+
+OWN_RULES: Final[Sequence[Rule]] = (
+    # names cannot restrict a create, so the first entry is apart
+    Rule("", "secrets", ("create",)),
+    Rule("", "secrets", ("get", "list", "watch", "update", "patch"), (SERVING_SECRET,)),
+    Rule("", "configmaps", ("create",)),
+    Rule("", "configmaps", ("get", "update", "patch"), (ENDPOINTS_CONFIG_MAP,)),
+    Rule("coordination.k8s.io", "leases", ("create",)),
+    Rule("coordination.k8s.io", "leases", ("get", "update", "patch"), (NAME,)),
+    Rule("discovery.k8s.io", "endpointslices", ("get", "list", "watch")),
+)
+"""In the webhook's own namespace: its certificates, its leader's lease, its peers."""
+
+CLUSTER_RULES: Final[Sequence[Rule]] = (
+    Rule(_ADMISSION, "mutatingwebhookconfigurations", ("get", "patch"), (NAME,)),
+    Rule(_ADMISSION, "validatingwebhookconfigurations", ("get", "patch"), (NAME,)),
+    Rule("", "namespaces", ("get", "list", "watch")),
+    Rule("", "pods", ("get", "list", "watch")),
+    Rule("", "persistentvolumes", ("get", "list", "watch")),
+    Rule("storage.k8s.io", "storageclasses", ("get", "list", "watch")),
+    Rule("", "events", ("create", "patch")),
+)
+"""In the whole cluster: the caBundle of its own configurations, what auditor and cache read."""
+
+
+def identity(
+    namespace: str = NAMESPACE,
+    own_rules: Sequence[Rule] = OWN_RULES,
+    cluster_rules: Sequence[Rule] = CLUSTER_RULES,
+) -> list[Object]:
+    """Return the service account of the webhook with its roles and bindings."""
+    account = {"name": NAME, "namespace": namespace}
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": dict(account)},
+        _role("Role", dict(account), own_rules),
+        _role("ClusterRole", {"name": NAME}, cluster_rules),
+        _binding("Role", dict(account), namespace),
+        _binding("ClusterRole", {"name": NAME}, namespace),
+    ]
+
+
+def service(serving_port: int, namespace: str = NAMESPACE, cluster_ip: str = "") -> Object:
+    """Return the Service that the API server calls, on port 443 as is the default."""
+    spec: Object = {
+        "selector": dict(LABELS),
+        "ports": [{"name": "https", "port": SERVICE_PORT, "targetPort": serving_port}],
+    }
+    if cluster_ip:
+        spec["clusterIP"] = cluster_ip
+    metadata = {"name": NAME, "namespace": namespace, "labels": dict(LABELS)}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+
+
+def mutating_configuration(
+    ca_bundle: bytes = b"",
+    namespace: str = NAMESPACE,
+    *,
+    opted_out: Sequence[str] = _SYSTEM_NAMESPACES,
+    node_selector: Mapping[str, str] | None = None,
+) -> Object:
+    """
+    Return the configuration of what is changed: pods, PersistentVolumes, and Nodes where asked for.
+
+    Args:
+        ca_bundle: PEM; empty where the webhook itself is to write it.
+        namespace: where the Service is.
+        opted_out: namespaces whose pods never reach the webhook.
+        node_selector: labels of the Nodes that are closed as they register; None leaves the hook
+            out.
+    """
+    conditions = [dict(NOT_A_MIRROR_POD)]
+    pods = _rule("", "v1", ["pods"], "Namespaced")
+    hooks = [
+        _hook(POD_HOOK, "/mutate", pods, ca_bundle, namespace)
+        | {
+            "namespaceSelector": _namespaces(opted_out, opted_in=False),
+            "objectSelector": _not_opted_out(),
+            "matchConditions": [*conditions, dict(MAY_SERVE_VLLM)],
+            "reinvocationPolicy": "IfNeeded",
+        },
+        # CEL does not see the namespace, so a namespace that opts in has a hook of its own
+        _hook(OPTED_IN_HOOK, "/mutate", pods, ca_bundle, namespace)
+        | {
+            "namespaceSelector": _namespaces(opted_out, opted_in=True),
+            "objectSelector": _not_opted_out(),
+            "matchConditions": conditions,
+            "reinvocationPolicy": "IfNeeded",
+        },
+        _hook(
+            VOLUME_HOOK,
+            "/volumes",
+            _rule("", "v1", ["persistentvolumes"], "Cluster"),
+            ca_bundle,
+            namespace,
+        )
+        | {"reinvocationPolicy": "IfNeeded"},
+    ]
+    if node_selector is not None:
+        nodes = _rule("", "v1", ["nodes"], "Cluster")
+        one = _hook(NODE_HOOK, "/nodes", nodes, ca_bundle, namespace)
+        hooks.append(
+            one
+            | {
+                "objectSelector": {"matchLabels": dict(node_selector)},
+                "reinvocationPolicy": "IfNeeded",
+            }
+        )
+    return _configuration("MutatingWebhookConfiguration", hooks)
+
+
+def warning_configuration(
+    ca_bundle: bytes = b"",
+    namespace: str = NAMESPACE,
+    *,
+    opted_out: Collection[str] = _SYSTEM_NAMESPACES,
+) -> Object:
+    """Return the configuration of the hook that warns on workload templates and never denies."""
+    rules = [
+        *_rule("apps", "v1", ["deployments", "statefulsets"], "Namespaced"),
+        *_rule("leaderworkerset.x-k8s.io", "*", ["leaderworkersets"], "Namespaced"),
+        *_rule(
+            "serving.kserve.io", "*", ["inferenceservices", "llminferenceservices"], "Namespaced"
+        ),
+    ]
+    for rule in rules:
+        rule["operations"] = ["CREATE", "UPDATE"]
+    hook = _hook(WARNING_HOOK, "/warn", rules, ca_bundle, namespace) | {
+        "namespaceSelector": _namespaces(opted_out, opted_in=None),
+        "objectSelector": _not_opted_out(),
+    }
+    return _configuration("ValidatingWebhookConfiguration", [hook])
+
+
+def _hook(
+    name: str, path: str, rules: Sequence[Object], ca_bundle: bytes, namespace: str
+) -> Object:
+    client: Object = {
+        "service": {"namespace": namespace, "name": NAME, "path": path, "port": SERVICE_PORT}
+    }
+    if ca_bundle:
+        client["caBundle"] = base64.b64encode(ca_bundle).decode("ascii")
+    return {
+        "name": name,
+        "clientConfig": client,
+        "rules": list(rules),
+        "failurePolicy": "Ignore",
+        "matchPolicy": "Equivalent",
+        "sideEffects": "NoneOnDryRun",
+        "timeoutSeconds": TIMEOUT_SECONDS,
+        "admissionReviewVersions": ["v1"],
+    }
+
+
+def _rule(group: str, version: str, resources: Sequence[str], scope: str) -> list[Object]:
+    return [
+        {
+            "apiGroups": [group],
+            "apiVersions": [version],
+            "resources": list(resources),
+            "operations": ["CREATE"],
+            "scope": scope,
+        }
+    ]
+
+
+def _namespaces(opted_out: Collection[str], *, opted_in: bool | None) -> Object:
+    """Return the selector; None takes namespaces that opted in and those that said nothing."""
+    by_name = {"key": _NAMESPACE_NAME, "operator": "NotIn", "values": list(opted_out)}
+    refused = ["disabled"] if opted_in is None else ["disabled", "enabled"]
+    by_label: Object = {"key": POD_LABEL_INJECT, "operator": "NotIn", "values": refused}
+    if opted_in:
+        by_label = {"key": POD_LABEL_INJECT, "operator": "In", "values": ["enabled"]}
+    return {"matchExpressions": [by_name, by_label]}
+
+
+def _not_opted_out() -> Object:
+    refused = {"key": POD_LABEL_INJECT, "operator": "NotIn", "values": ["disabled"]}
+    return {"matchExpressions": [refused]}
+
+
+def _configuration(kind: str, hooks: Sequence[Object]) -> Object:
+    metadata = {"name": NAME, "labels": dict(LABELS)}
+    return {
+        "apiVersion": f"{_ADMISSION}/v1",
+        "kind": kind,
+        "metadata": metadata,
+        "webhooks": list(hooks),
+    }
+
+
+def _role(kind: str, metadata: Object, rules: Sequence[Rule]) -> Object:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": kind,
+        "metadata": metadata,
+        "rules": [
+            {"apiGroups": [one.group], "resources": [one.resource], "verbs": list(one.verbs)}
+            | ({"resourceNames": list(one.names)} if one.names else {})
+            for one in rules
+        ],
+    }
+
+
+def _binding(role_kind: str, metadata: Object, namespace: str) -> Object:
+    group = "rbac.authorization.k8s.io"
+    return {
+        "apiVersion": f"{group}/v1",
+        "kind": f"{role_kind}Binding",
+        "metadata": metadata,
+        "roleRef": {"apiGroup": group, "kind": role_kind, "name": NAME},
+        "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": namespace}],
+    }
