@@ -20,7 +20,7 @@ from tests.lab.pki import Authority, KeyPair
 from tests.lab.process import LabDir
 from tests.lab.services import KubeProxy, PodNetwork
 from tests.lab.webhook_objects import DNS_NAME, NAMESPACE
-from tests.lab.webhook_pods import PLAIN_PORT, SERVING_PORT, Replica, WebhookPods
+from tests.lab.webhook_pods import SERVING_PORT, Replica, WebhookPods
 
 PROGRAMS: Final = (*control_plane.PROGRAMS, *services.PROGRAMS)
 _CONFLICT = 409
@@ -74,12 +74,13 @@ class WebhookLab:
     def environment(self, **settings: object) -> dict[str, str]:
         """Return what `tunegate-webhook run` needs, with its certificate as files."""
         mine: dict[str, object] = {
-            "serving_port": SERVING_PORT,
-            "plain_port": PLAIN_PORT,
-            "certificate_file": self.serving.certificate,
-            "key_file": self.serving.key,
+            "tls_certificate_file": self.serving.certificate,
+            "tls_key_file": self.serving.key,
         }
-        return {f"TUNEGATE_{key.upper()}": str(value) for key, value in (mine | settings).items()}
+        return {
+            f"TUNEGATE_WEBHOOK_{key.upper()}": str(value)
+            for key, value in (mine | settings).items()
+        }
 
     def start_replicas(self, count: int, **settings: object) -> list[Replica]:
         """Start so many with these settings; back when the Service has them."""

@@ -25,8 +25,8 @@ from tests.lab.process import LabDir, LabProcess
 from tests.lab.services import NODE, PodNetwork
 from tests.lab.webhook_objects import LABELS, NAME, NAMESPACE
 
-SERVING_PORT: Final = 8443
-PLAIN_PORT: Final = 8080
+SERVING_PORT: Final = 9443
+PLAIN_PORT: Final = 9470
 PROGRAM: Final = str(Path(sys.executable).parent / WEBHOOK_COMMAND)
 GRACE_SECONDS: Final = 30
 WAIT_SECONDS: Final = 60.0

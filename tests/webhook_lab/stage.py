@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 
 from common.names import POD_ANNOTATION_INJECTED
 from tests.lab.api import Answer, Object, collection_path
+from tests.lab.objects import vllm_pod
 from tests.lab.webhook_lab import WebhookLab
 from tests.lab.webhook_objects import mutating_configuration, warning_configuration
 from tests.lab.webhook_pods import Replica
@@ -55,6 +56,22 @@ def plain_pod(name: str, **spec: object) -> Object:
         "kind": "Pod",
         "metadata": {"name": name, "namespace": "default"},
         "spec": {"containers": [{"name": "main", "image": "example.com/web:1"}]} | spec,
+    }
+
+
+def deployment(name: str) -> Object:
+    """Return a Deployment of one vLLM pod."""
+    pod = vllm_pod(name)
+    labels = {"app": name}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod["spec"]},
+        },
     }
 
 
