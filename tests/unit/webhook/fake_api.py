@@ -49,7 +49,7 @@ class FakeApi:
         self._lock = threading.RLock()
         self._versions = itertools.count(1)
         self._objects: dict[str, dict[str, Json]] = {}
-        self._deleted: dict[str, list[tuple[int, Json]]] = {}
+        self.deleted: dict[str, list[tuple[int, Json]]] = {}
         self.watches: dict[str, list[FakeWatch]] = {}
         self.down = False
         self.oldest = 0
@@ -82,7 +82,7 @@ class FakeApi:
         with self._lock:
             gone = self._objects[collection].pop(name)
             version = next(self._versions)
-            self._deleted.setdefault(collection, []).append((version, gone))
+            self.deleted.setdefault(collection, []).append((version, gone))
             self._send(collection, Event("DELETED", gone, str(version)))
 
     def get(self, path: str) -> Json:
@@ -176,7 +176,7 @@ class FakeApi:
             number = int(raw["metadata"]["resourceVersion"])
             if number > version:
                 found.append((number, Event("MODIFIED", copy.deepcopy(raw), str(number))))
-        for number, raw in self._deleted.get(path, []):
+        for number, raw in self.deleted.get(path, []):
             if number > version:
                 found.append((number, Event("DELETED", raw, str(number))))
         return [event for _, event in sorted(found, key=lambda one: one[0])]

@@ -71,7 +71,9 @@ def test_a_renewal_or_another_holder_begins_the_wait_again() -> None:
     assert lease.observed(first, None, 20) == Seen(None, 20)
 
 
-ANYTHING: st.SearchStrategy[object] = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just([])
+ANYTHING: st.SearchStrategy[object] = (
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just([])
+)
 FIELDS = ("holderIdentity", "leaseDurationSeconds", "acquireTime", "renewTime", "leaseTransitions")
 
 
