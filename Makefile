@@ -60,7 +60,7 @@ lab-shell: ## open a shell inside the running lab (root)
 lab-down: ## end the lab and remove what it left (root)
 	@$(PYTHON) -m tests.lab down
 
-docs: ## write the tables of docs/agent.md from the code
+docs: ## write the tables of the pages in docs/ from the code
 	@$(BOOTSTRAP) dev
 	@$(PYTHON) -m docs.generate
 

@@ -13,6 +13,7 @@ from common.parse import ConfigError, read_text
 from common.telemetry import VERSION
 from webhook.config import WebhookConfig, decode
 from webhook.schema import SETTINGS
+from webhook.settings import decode as decode_policy
 
 BAD_INPUT = 2
 _WIDTH = 78
@@ -38,9 +39,10 @@ HTTP. SIGTERM: readiness goes at once, each answer closes its connection, and af
 drain.propagationSeconds nothing new is taken. A second SIGTERM ends it at once.""",
     ),
     "check": (
-        "say what is wrong with the settings, start nothing",
+        "say what is wrong with settings and policy, start nothing",
         """\
-Reads the settings as run does and prints every error at once, each with its field.""",
+Reads the settings, and the policy file if one is set, as run does, and prints every error with its
+field.""",
     ),
     "version": ("print the version", ""),
 }
@@ -54,10 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         config = _config(options.config, os.environ)
+        _check_policy(config.policy_file)
     except ConfigError as error:
         return _refuse(error.errors)
     if options.command == "check":
-        print("the settings can be used")
+        print("settings and policy can be used")
         return 0
     return _run(config)
 
@@ -75,6 +78,11 @@ def _run(config: WebhookConfig) -> int:
 def _config(path: str | None, environment: Mapping[str, str]) -> WebhookConfig:
     path = path or environment.get("TUNEGATE_WEBHOOK_CONFIG") or ""
     return decode(read_text(path) if path else "", path, environment)
+
+
+def _check_policy(path: str) -> None:
+    if path:
+        decode_policy(read_text(path), path)
 
 
 def _refuse(errors: Sequence[str]) -> int:

@@ -23,7 +23,7 @@ from common.names import WEBHOOK_METRIC_PREFIX
 from common.telemetry import VERSION
 from webhook.decisions import FEATURES, Decision, Feature, Outcome
 from webhook.hooks import PATHS
-from webhook.recognition import Recognition
+from webhook.recognition import Recognition, Verdict
 from webhook.refusals import REFUSALS, Refusal
 from webhook.review import ReviewOutcome
 
@@ -90,6 +90,11 @@ class Metrics:
             ("result",),
             ("loaded", "refused"),
         )
+
+    def fill(self) -> None:
+        """Give each metric whose label values are not known before one of them, for the docs."""
+        self._pods.labels(Verdict.SERVES, "rule")
+        self.part_failures.labels("part")
 
     def refused(self, refusal: Refusal) -> None:
         """Count a request that was refused."""

@@ -10,6 +10,7 @@ import gc
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -25,6 +26,7 @@ from webhook.metrics import Metrics
 from webhook.nodes import NodeGate
 from webhook.parts import Part, Parts
 from webhook.policy import Namespace, Policy
+from webhook.policy_file import PolicyFile
 from webhook.protocol import Front
 from webhook.quiet import quiet_libraries
 from webhook.readiness import Readiness
@@ -48,6 +50,7 @@ def run(config: WebhookConfig) -> int:
     Serve until told to stop; return 0, or 1 when a second signal cut it short.
 
     Raises:
+        ConfigError: The policy file cannot be used.
         ListenError: A port is taken or forbidden.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -62,19 +65,22 @@ def run(config: WebhookConfig) -> int:
         metrics,
         log,
     )
-    app = build(_hooks(metrics), _Told(front, log).told, metrics.refused)
+    policy = PolicyFile(config.policy_file, config.policy_poll_seconds, metrics, log)
+    hooks = _hooks(metrics, lambda: policy.policy)
+    app = build(hooks, _Told(front, log).told, metrics.refused)
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_listen(config.server_address, config.server_port))
         context = listening_context(serving, config.tls_min_version)
         drain_seconds = config.drain_propagation_seconds, config.drain_stop_seconds
         server = WebhookServer(app, listener, context, front, drain_seconds)
+        _show(front, server)
         readiness.needs("certificate", serving.ready)
         readiness.needs("server", lambda: _why_not_serving(server))
         plain = _status_server(config, _routes(server, readiness, metrics))
         stack.callback(plain.close)
         server.on_listening = lambda: _announce(log, listener, plain)
         server.on_draining = lambda: log.info("Began to end", **_drain_fields(config))
-        parts: list[Part] = [serving]
+        parts: list[Part] = [serving, policy]
         stack.enter_context(Parts(parts, metrics, log))
         gc.collect()
         gc.freeze()  # what start-up made stays; the collector need not look at it again
@@ -83,14 +89,12 @@ def run(config: WebhookConfig) -> int:
     return int(server.was_cut_short)
 
 
-def _hooks(metrics: Metrics) -> tuple[Hook, ...]:
-    policy = Policy()
-
+def _hooks(metrics: Metrics, policy: Callable[[], Policy]) -> tuple[Hook, ...]:
     def judged(_review: Review, mutation: Mutation) -> None:
         metrics.judged(mutation.recognition, mutation.decisions)
 
     return (
-        pods_hook(lambda: policy, Namespace, judged),
+        pods_hook(policy, Namespace, judged),
         volumes_hook(lambda _name: {}),
         nodes_hook(NodeGate()),
     )
@@ -147,6 +151,13 @@ def _routes(server: WebhookServer, readiness: Readiness, metrics: Metrics) -> Ro
         return 200, CONTENT_TYPE_LATEST, generate_latest(metrics.registry)
 
     return {"/healthz": healthz, "/readyz": readyz, "/metrics": exposition}
+
+
+def _show(front: Front, server: WebhookServer) -> None:
+    """Let the metrics of what is held now be read when somebody scrapes."""
+    front.metrics.in_flight.set_function(lambda: front.load.reviews)
+    front.metrics.held_bytes.set_function(lambda: front.load.held_bytes)
+    front.metrics.connections.set_function(lambda: len(server.server_state.connections))
 
 
 def _why_not_serving(server: WebhookServer) -> str:

@@ -25,21 +25,9 @@ PURE = (
 )
 CLI_PURE = ("node", "fleet", "table", "explain", "document")
 WEBHOOK_EDGES: tuple[str, ...] = (
-    *(
-        "__main__",
-        "app",
-        "cli",
-        "follow",
-        "leader",
-        "namespaces",
-        "parts",
-        "protocol",
-        "quiet",
-        "run",
-        "server",
-        "tls",
-        "tls_files",
-    ),
+    *("__main__", "app", "cli", "parts", "policy_file", "protocol", "quiet", "run", "server"),
+    *("tls", "tls_files"),
+    *("follow", "leader", "namespaces"),
 )
 """What reads, writes, listens or waits in the webhook; all else there decides only."""
 CARRIED = "webhook/inject/drain_hook/drain.py"

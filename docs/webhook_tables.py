@@ -1,0 +1,62 @@
+"""The tables of docs/webhook.md."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from common.names import WEBHOOK_METRIC_PREFIX
+from common.settings import Setting
+from docs.table import metrics_table, table
+from webhook.metrics import Metrics
+from webhook.quantities import duration_text
+from webhook.refusals import REFUSALS
+from webhook.schema import SETTINGS
+from webhook.settings import SETTINGS as POLICY
+
+_TOO_LONG = {"gateTaints": "the five gate taints"}
+"""Defaults that a table has no room for."""
+_DURATIONS = ("startupBudget", "drainTimeout", "propagation", "teardown")
+
+
+def settings() -> str:
+    """Return the table of the process's settings."""
+    return _settings(SETTINGS)
+
+
+def policy() -> str:
+    """Return the table of the policy file's settings."""
+    return _settings(POLICY)
+
+
+def _settings(rows: Iterable[Setting]) -> str:
+    cells = [(f"`{row.path}`", _default(row), row.doc) for row in rows]
+    return table(("setting", "default", "meaning"), cells)
+
+
+def _default(row: Setting) -> str:
+    if row.path in _TOO_LONG:
+        return _TOO_LONG[row.path]
+    if row.path in _DURATIONS:
+        return duration_text(row.default)
+    if isinstance(row.default, bool):
+        return str(row.default).lower()
+    return str(row.default) if row.default != () else ""
+
+
+def refusals() -> str:
+    """Return the table of what is refused before a review is read."""
+    rows = [(f"`{one.reason}`", str(one.status.value), one.text) for one in REFUSALS]
+    return table(("reason", "status", "text"), rows)
+
+
+def metrics() -> str:
+    """Return the table of the webhook's own metrics."""
+    made = Metrics()
+    made.fill()
+    return metrics_table(made.registry, WEBHOOK_METRIC_PREFIX)
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "settings": settings,
+    "policy": policy,
+    "refusals": refusals,
+    "metrics": metrics,
+}
