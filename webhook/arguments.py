@@ -60,7 +60,7 @@ def from_flags(
     flags: dict[str, str], positional: str = "", *, default_port: int = DEFAULT_PORT
 ) -> Arguments:
     """Return what these flags say, by their canonical names."""
-    data = _size(flags, "data-parallel-size")
+    data, local = _ranks(flags)
     return Arguments(
         flags=flags,
         model=flags.get("model", "") or positional,
@@ -70,11 +70,33 @@ def from_flags(
         tensor_parallel=_size(flags, "tensor-parallel-size"),
         pipeline_parallel=_size(flags, "pipeline-parallel-size"),
         data_parallel=data,
-        data_parallel_local=_local_ranks(flags, data),
+        data_parallel_local=local,
         nodes=_size(flags, "nnodes"),
         api_servers=_size(flags, "api-server-count", data),
         has_config_file="config" in flags,
     )
+
+
+def from_file(text: str) -> dict[str, str]:
+    """
+    Return the flags of a `--config` file, {} for one that is no YAML mapping.
+
+    Nested values count by their name only: https://docs.vllm.ai/en/latest/configuration/serve_args/
+    """
+    import yaml  # noqa: PLC0415 (few pods have a visible file)
+
+    try:
+        loaded = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}
+    if not isinstance(loaded, dict):
+        return {}
+    flags = {canonical(str(name)): value for name, value in loaded.items()}
+    return {
+        name: "" if value is True else str(value)
+        for name, value in flags.items()
+        if value is not False and value is not None
+    }
 
 
 def split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
@@ -134,12 +156,14 @@ def _size(flags: Mapping[str, str], name: str, default: int = 1) -> int:
     return max(1, whole(flags.get(name, "")) or default)
 
 
-def _local_ranks(flags: Mapping[str, str], data_parallel: int) -> int:
+def _ranks(flags: Mapping[str, str]) -> tuple[int, int]:
     """
-    Return how many data-parallel ranks run in this pod.
+    Return how many data-parallel ranks there are, and how many run in this pod.
 
     With --data-parallel-rank each process is one rank; else all are local unless said otherwise.
     """
-    if "data-parallel-rank" in flags:
-        return 1
-    return min(data_parallel, _size(flags, "data-parallel-size-local", data_parallel))
+    total = whole(flags.get("data-parallel-size", "1"))
+    local = 1 if "data-parallel-rank" in flags else whole(flags.get("data-parallel-size-local", ""))
+    if not total:
+        return max(1, local or 1), max(1, local or 1)
+    return total, min(total, max(1, total if local is None else local))

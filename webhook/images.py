@@ -30,59 +30,53 @@ class Image:
     One row.
 
     Attributes:
-        name: the row's name; for ALONE also the rule that people see.
         end: regular expression for the end of the image's path, lower case, without tag and digest.
-        sentence: why a pod of it is left alone; "" otherwise.
+        rule: for ALONE, the rule that says why.
     """
 
-    name: str
     role: Role
     end: str
-    sentence: str = ""
+    rule: str = ""
 
 
 IMAGES: Final[tuple[Image, ...]] = (
     Image(
+        Role.ALONE,
+        r"[\w.-]*(?:vllm-router|lmstack-router|semantic-router|litellm)[\w.-]*",
         "router",
+    ),
+    Image(Role.ALONE, r"[\w.-]*(?:routing-sidecar|inference-scheduler)[\w.-]*", "router"),
+    Image(
+        Role.ALONE, r"[\w.-]*(?:inference-sim|vllm-sim|vllm-mock|vllm-emulator)[\w.-]*", "simulator"
+    ),
+    Image(
         Role.ALONE,
-        r"[\w.-]*(?:vllm-router|lmstack-router|semantic-router)[\w.-]*|[\w.-]*routing-sidecar",
-        "the image is a router in front of vLLM servers",
+        r"aibrix/(?:runtime|[\w-]*controller[\w-]*|gateway-plugins|[\w-]*agent)",
+        "companion",
     ),
-    Image(
-        "simulator",
-        Role.ALONE,
-        r"[\w.-]*(?:inference-sim|vllm-sim|vllm-mock|vllm-simulator)[\w.-]*",
-        "the image only pretends to be a vLLM server",
-    ),
-    Image(
-        "triton",
-        Role.ALONE,
-        r"[\w.-]*tritonserver[\w.-]*",
-        "Triton has no /health and its own metrics",
-    ),
-    Image(
-        "dynamo", Role.ALONE, r"(?:ai-)?dynamo/[\w.-]+", "Dynamo has its own health port and drain"
-    ),
-    Image("nim", Role.ALONE, r"nim/(?:[\w.-]+/)*[\w.-]+", "NIM has its own health paths"),
-    Image("sglang", Role.ALONE, r"[\w.-]*sglang[\w.-]*", "SGLang has other metrics"),
-    Image("tgi", Role.ALONE, r"[\w.-]*text-generation-inference[\w.-]*", "TGI has other metrics"),
-    Image(
-        "huggingfaceserver",
-        Role.ALONE,
-        r"[\w.-]*huggingfaceserver[\w.-]*",
-        "KServe's huggingfaceserver has no /health",
-    ),
-    Image("vllm-openai", Role.SERVES, r"vllm-openai[\w.-]*|vllm-rubin-openai"),
-    Image(
-        "vllm",
-        Role.SERVES,
-        r"vllm/vllm|modh/vllm[\w.-]*|rhaiis[\w.-]*/vllm[\w.-]*|rhoai/odh-vllm[\w.-]*",
-    ),
-    Image("vllm-cpu-release", Role.SERVES, r"vllm-(?:arm64-)?cpu-release-repo"),
-    Image("other-vllm", Role.CARRIES, r"[\w.-]*vllm[\w.-]*|llm-d/llm-d[\w.-]*"),
+    Image(Role.ALONE, r"[\w.-]*(?:lora-syncer|lora-controller|vllm-exporter)[\w.-]*", "companion"),
+    Image(Role.ALONE, r"[\w.-]*tritonserver[\w.-]*", "triton"),
+    Image(Role.ALONE, r"(?:ai-)?dynamo/[\w.-]+", "dynamo"),
+    Image(Role.ALONE, r"nim/(?:[\w.-]+/)*[\w.-]+", "nim"),
+    Image(Role.ALONE, r"[\w.-]*sglang[\w.-]*", "sglang"),
+    Image(Role.ALONE, r"[\w.-]*text-generation-inference[\w.-]*", "tgi"),
+    Image(Role.ALONE, r"[\w.-]*huggingfaceserver[\w.-]*", "huggingfaceserver"),
+    Image(Role.SERVES, r"vllm-openai[\w.-]*"),
+    Image(Role.SERVES, r"vllm/vllm(?:-[\w-]*openai)?"),
+    Image(Role.SERVES, r"modh/vllm[\w.-]*"),
+    Image(Role.SERVES, r"rhaiis[\w.-]*/vllm[\w.-]*"),
+    Image(Role.SERVES, r"rhoai[\w.-]*/odh-vllm[\w.-]*"),
+    Image(Role.SERVES, r"vllm-(?:arm64-)?cpu-release-repo"),
+    Image(Role.SERVES, r"llm-d/llm-d(?:-(?:cuda|aws|gke|xpu|cpu|rocm|hpu|dev))?"),
+    Image(Role.CARRIES, r"[\w.-]*vllm[\w.-]*"),
+    Image(Role.CARRIES, r"[\w.-]*kaito[\w.-]*"),
 )
+"""
+ENTRYPOINTs as read in the Dockerfiles of vllm, llm-d and their mirrors; an image that only carries
+vLLM (rocm/vllm, vllm-ascend, vllm-tpu, nvidia/vllm) starts a shell.
+"""
 
-_UNKNOWN: Final = Image("unknown", Role.UNKNOWN, "")
+_UNKNOWN: Final = Image(Role.UNKNOWN, "")
 _PATTERN: Final = tuple((re.compile(rf"(?:.*/)?(?:{row.end})"), row) for row in IMAGES)
 
 
