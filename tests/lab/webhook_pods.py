@@ -8,7 +8,6 @@ from the real controller.
 
 import http.client
 import json
-import signal
 import sys
 import threading
 import time
@@ -158,7 +157,6 @@ class WebhookPods:
         SIGTERM comes at once, and so before anybody knows that the pod ends: the worst order.
         """
         self._admin.call("DELETE", f"{_PODS}/{replica.name}")
-        replica.process.send_signal(signal.SIGTERM)
         code = replica.process.stop(GRACE_SECONDS)
         self._forget(replica)
         return code

@@ -97,6 +97,14 @@ class Stage:
         )
         self._await_configured()
 
+    def set_timeout(self, seconds: int) -> None:
+        """Have the API server wait so long for each answer; `heal` sets it back."""
+        one = mutating_configuration(self.lab.ca_bundle)
+        for hook in one["webhooks"]:
+            hook["timeoutSeconds"] = seconds
+        self.lab.configure(one)
+        self._await_configured()
+
     @property
     def replicas(self) -> list[Replica]:
         """Return the replicas there are."""
