@@ -1,0 +1,59 @@
+"""Each warning: a manifest that earns it and nothing else, and ones like it that are right."""
+
+import pytest
+
+from tests.unit.webhook.warn.manifests import NFS, Tree, deployment
+from tests.unit.webhook.warn.right import RIGHT
+from tests.unit.webhook.warn.wrong import WRONG
+from webhook.warn import ROWS, warnings_for
+from webhook.warn.caution import MAX_LINE
+from webhook.warn.scene import Surroundings
+
+AROUND = Surroundings(
+    claims={
+        "single": {"accessModes": ["ReadWriteOnce"]},
+        "many": {"accessModes": ["ReadWriteOnce", "ReadOnlyMany"]},
+        "models": {"volumeName": "fast"},
+    },
+    volumes={"fast": {"nfs": NFS, "mountOptions": ["nconnect=8"]}},
+)
+
+EXPECTED_TOO = {
+    "NoSharedMemory": set(),
+    "GatedModelWithoutToken": {"DownloadsAtEveryStart"},
+    "OfflineHubModel": {"DownloadsAtEveryStart"},
+}
+"""What the same manifest rightly earns besides."""
+
+
+def names(workload: Tree) -> list[str]:
+    """Return the names of a workload's warnings."""
+    return [one.name for one in warnings_for(workload, around=AROUND)]
+
+
+def test_every_warning_has_its_test() -> None:
+    """Those that are wrong, and those that are right."""
+    assert set(WRONG) == {row.name for row in ROWS}
+    assert {name for name, _ in RIGHT} == {row.name for row in ROWS}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_the_mistake_is_named_and_nothing_else(name: str) -> None:
+    """With the numbers that a person can check, in one line."""
+    workload, words = WRONG[name]
+    found = {one.name: one for one in warnings_for(workload, around=AROUND)}
+    assert set(found) == {name} | EXPECTED_TOO.get(name, set())
+    assert words in found[name].line
+    assert found[name].line.startswith(f"{name}: container vllm: ")
+    assert len(found[name].line) <= MAX_LINE
+
+
+def test_what_is_right_earns_nothing() -> None:
+    """A warning that is wrong teaches people not to read them."""
+    assert names(deployment()) == []
+
+
+@pytest.mark.parametrize(("name", "workload"), RIGHT, ids=[name for name, _ in RIGHT])
+def test_what_only_looks_like_the_mistake_earns_nothing(name: str, workload: Tree) -> None:
+    """Neither this warning nor another."""
+    assert names(workload) == []

@@ -1,0 +1,118 @@
+"""
+What is wrong with a workload that serves vLLM, told to the person who applies it; never denies.
+
+A manifest is judged as its pods will run: what the webhook itself puts right is no mistake.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from webhook import pods
+from webhook.decisions import Json, Mutation, Outcome
+from webhook.mutate import mutate
+from webhook.policy import Namespace, Policy
+from webhook.templates import Template, templates
+from webhook.warn import environment, flags, parallel, probes, rollout, shutdown, storage
+from webhook.warn.caution import Caution, Row, bounded
+from webhook.warn.scene import ALONE, Scene, Surroundings
+
+__all__ = ["ROWS", "Caution", "bounded", "cautions_of", "cured_by", "warnings_for"]
+
+ROWS: Final[tuple[Row, ...]] = tuple(
+    sorted(
+        (
+            *environment.ROWS,
+            *flags.ROWS,
+            *parallel.ROWS,
+            *probes.ROWS,
+            *rollout.ROWS,
+            *shutdown.ROWS,
+            *storage.ROWS,
+        ),
+        key=lambda row: row.severity,
+    )
+)
+"""Every warning there is, the worst first; docs/warnings.md is made of it."""
+MAX_JUDGED: Final = 32
+"""Templates of one workload that are judged: no real one has more."""
+
+
+def warnings_for(
+    workload: Json,
+    policy: Policy | None = None,
+    namespace: Namespace | None = None,
+    around: Surroundings = ALONE,
+) -> tuple[Caution, ...]:
+    """Return what is wrong with a workload of any kind, the worst first; never raises."""
+    policy, namespace = policy or Policy(), namespace or Namespace()
+    try:
+        found = templates(workload)[:MAX_JUDGED]
+        each = [
+            cautions_of(one, mutate(one.pod, policy, namespace), policy, around) for one in found
+        ]
+    except Exception:  # noqa: BLE001 - no warning is worth a failed request
+        return ()
+    is_several = len({one.path for one in found}) > 1
+    said = {
+        (caution.name, caution.place, caution.message): _placed(caution, one, is_several=is_several)
+        for one, cautions in zip(found, each, strict=True)
+        for caution in cautions
+    }
+    return tuple(sorted(said.values(), key=lambda caution: caution.severity))
+
+
+def _placed(caution: Caution, template: Template, *, is_several: bool) -> Caution:
+    if not is_several:
+        return caution
+    place = f"{template.path}, {caution.place}"
+    return Caution(caution.name, caution.severity, caution.message, place)
+
+
+def cautions_of(
+    template: Template, mutation: Mutation, policy: Policy, around: Surroundings = ALONE
+) -> tuple[Caution, ...]:
+    """Return what is still wrong with one pod after its mutation, the worst first."""
+    return tuple(_judged(_scenes(template, mutation, mutation.pod, policy, around)))
+
+
+def cured_by(
+    template: Template, mutation: Mutation, policy: Policy, around: Surroundings = ALONE
+) -> tuple[str, ...]:
+    """Return the names of the mistakes that the mutation has put right."""
+    before = _judged(_scenes(template, mutation, template.pod, policy, around))
+    after = {caution.name for caution in cautions_of(template, mutation, policy, around)}
+    return tuple(dict.fromkeys(one.name for one in before if one.name not in after))
+
+
+def _scenes(
+    template: Template, mutation: Mutation, pod: Json, policy: Policy, around: Surroundings
+) -> Iterator[Scene]:
+    injected = {
+        feature
+        for feature, decision in mutation.decisions.items()
+        if decision.outcome is Outcome.INJECTED and pod is mutation.pod
+    }
+    for server in mutation.recognition.servers:
+        container = pods.placed(pod, server.place)
+        here = next((one.raw for one in container if one.index == server.index), {})
+        yield Scene(
+            template.workload, pod, here, server, frozenset(injected), around, policy.gate_taints
+        )
+
+
+def _judged(scenes: Iterator[Scene]) -> Iterator[Caution]:
+    found = [
+        Caution(row.name, row.severity, said, f"container {scene.server.container}")
+        for scene in scenes
+        for row in ROWS
+        if (said := _said(row, scene))
+    ]
+    return iter(sorted(found, key=lambda caution: caution.severity))
+
+
+def _said(row: Row, scene: Scene) -> str:
+    """Return what one judge says; one that fails on a shape nobody thought of says nothing."""
+    try:
+        return row.judge(scene)
+    except Exception:  # noqa: BLE001 - the other judges still have their say
+        return ""
