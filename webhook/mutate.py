@@ -24,6 +24,9 @@ from webhook.recognition import Recognition, Verdict
 
 ENABLED: Final = "enabled"
 DISABLED: Final = "disabled"
+OPTED_OUT: Final = "opted-out"
+NOT_OPTED_IN: Final = "not-opted-in"
+"""Rules of pods whose label, or their namespace's, decides before anything else is looked at."""
 MAX_WARNING: Final = 256
 """The API server cuts longer warnings once there are many: apiserver, filters/warning.go."""
 
@@ -51,23 +54,23 @@ def recognise_for(pod: Json, policy: Policy, namespace: Namespace) -> Recognitio
     for said, owner in ((own, "pod"), (around, "namespace")):
         if said == DISABLED:
             why = f"the {owner}'s label {POD_LABEL_INJECT} is {DISABLED}"
-            return Recognition(Verdict.LEFT_ALONE, "opted-out", why)
+            return Recognition(Verdict.LEFT_ALONE, OPTED_OUT, why)
     if policy.opt_in_only and ENABLED not in (own, around):
         why = f"neither the pod nor its namespace has the label {POD_LABEL_INJECT}={ENABLED}"
-        return Recognition(Verdict.LEFT_ALONE, "not-opted-in", why)
+        return Recognition(Verdict.LEFT_ALONE, NOT_OPTED_IN, why)
     return recognise(pod, opted_in=own == ENABLED)
 
 
 def _is_served(pod: Json, recognition: Recognition) -> bool:
-    """Return whether anything may be injected: the pod serves vLLM, or it asks by its label."""
+    """Return whether anything may be injected: the pod serves vLLM, or asks for it by its label."""
     if recognition.verdict is Verdict.SERVES:
         return True
     is_asked = pods.labels(pod).get(POD_LABEL_INJECT) == ENABLED
-    return is_asked and recognition.rule not in NEVER
-
-
-NEVER: Final = frozenset({"opted-out", "not-opted-in", "mirror-pod", "windows"})
-"""Rules of pods that nothing is injected into, whatever their label says."""
+    is_closed = recognition.rule in (OPTED_OUT, NOT_OPTED_IN) or pods.MIRROR in pods.annotations(
+        pod
+    )
+    is_windows = pods.mapping(pods.spec(pod).get("os")).get("name") == "windows"
+    return is_asked and not is_closed and not is_windows
 
 
 def _inject(pod: Json, recognition: Recognition, policy: Policy, namespace: Namespace) -> Mutation:
@@ -99,14 +102,17 @@ def _metadata(draft: Json) -> Json:
 
 
 def _prove(pod: Json, draft: Json, patch: tuple[Json, ...]) -> None:
-    """Raise unless the patch, applied to the very pod, makes the draft, and that is a valid pod."""
+    """Raise unless the patch, applied to the very pod, makes the draft and breaks no rule."""
     patched = apply(pod, patch)
     if not same(patched, draft):
         raise PatchError("the patch does not make what was meant")
-    problems = validity.problems(patched)
-    if problems:
-        before = "the pod would have been refused as it came" if validity.problems(pod) else ""
-        raise DoubtError("; ".join(filter(None, (problems[0], before))))
+    broken = validity.problems(patched)
+    if broken:
+        # what the pod broke as it came is not the patch's doing, nor hidden by it
+        came = set(validity.problems(pod))
+        ours = [problem for problem in broken if problem not in came]
+        if ours:
+            raise DoubtError(f"the pod would be refused: {ours[0]}")
 
 
 def _failed_safe(pod: Json, recognition: Recognition, error: Exception) -> Mutation:

@@ -93,7 +93,7 @@ def _value(before: object, after: object, path: str) -> Iterator[Json]:
         yield from _list(before, after, path)
     elif before is None or path == _RECORD:
         yield _added(path, after)
-    elif path == GRACE:
+    elif path == GRACE and _is_raised(before, after):
         yield {"op": "test", "path": path, "value": before}
         yield {"op": "replace", "path": path, "value": after}
     elif not same(before, after):
@@ -108,6 +108,10 @@ def _list(before: list[Any], after: list[Any], path: str) -> Iterator[Json]:
             yield from _value(old, new, f"{path}/{index}")
     for item in after[len(before) :]:
         yield _added(f"{path}/-", item)
+
+
+def _is_raised(before: object, after: object) -> bool:
+    return type(before) is int and type(after) is int and before < after
 
 
 def _added(path: str, value: object) -> Json:

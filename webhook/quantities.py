@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from math import ceil
 from typing import Final
 
 MIB: Final = 2**20
@@ -56,7 +57,7 @@ def size_bytes(raw: object) -> int:
         amount = Decimal(0)
     if amount <= 0:
         raise ValueError("is not a size such as 16Gi or 512Mi")
-    return -int(-amount // 1)
+    return ceil(amount)
 
 
 def duration_seconds(raw: object) -> int:
