@@ -26,7 +26,8 @@ ENABLED: Final = "enabled"
 DISABLED: Final = "disabled"
 OPTED_OUT: Final = "opted-out"
 NOT_OPTED_IN: Final = "not-opted-in"
-"""Rules of pods whose label, or their namespace's, decides before anything else is looked at."""
+FAILED_SAFE: Final = "failed-safe"
+"""Rules that are not about what a pod is; they stand in `webhook.rules` with the others."""
 MAX_WARNING: Final = 256
 """The API server cuts longer warnings once there are many: apiserver, filters/warning.go."""
 
@@ -35,12 +36,13 @@ def mutate(pod: Json, policy: Policy, namespace: Namespace = Namespace()) -> Mut
     """
     Return what is decided about a raw pod, and the patch that does it.
 
-    The pod itself is not written. Whatever it holds, an answer is given.
+    The pod itself is not written; what is returned shares with it whatever did not change.
+    Whatever the pod holds, an answer is given.
     """
-    recognition = Recognition(Verdict.OTHER, "failed-safe", "the pod could not be read")
+    recognition = Recognition(Verdict.OTHER, FAILED_SAFE, "the pod could not be read")
     try:
         recognition = recognise_for(pod, policy, namespace)
-        if not _is_served(pod, recognition):
+        if recognition.verdict is not Verdict.SERVES:
             return Mutation(recognition, {}, (), pod)
         return _inject(pod, recognition, policy, namespace)
     except Exception as error:  # noqa: BLE001 - the last resort: a pod is never rejected
@@ -48,29 +50,20 @@ def mutate(pod: Json, policy: Policy, namespace: Namespace = Namespace()) -> Mut
 
 
 def recognise_for(pod: Json, policy: Policy, namespace: Namespace) -> Recognition:
-    """Return the verdict on a pod; labels, its own and its namespace's, come before all else."""
+    """
+    Return the verdict on a pod; what its namespace and the policy close comes before all else.
+
+    A namespace that is opted in is open, but says nothing about what its pods are.
+    """
     own = pods.labels(pod).get(POD_LABEL_INJECT)
     around = namespace.labels.get(POD_LABEL_INJECT)
-    for said, owner in ((own, "pod"), (around, "namespace")):
-        if said == DISABLED:
-            why = f"the {owner}'s label {POD_LABEL_INJECT} is {DISABLED}"
-            return Recognition(Verdict.LEFT_ALONE, OPTED_OUT, why)
-    if policy.opt_in_only and ENABLED not in (own, around):
+    if around == DISABLED:
+        why = f"the namespace has the label {POD_LABEL_INJECT}={DISABLED}"
+        return Recognition(Verdict.LEFT_ALONE, OPTED_OUT, why)
+    if policy.opt_in_only and ENABLED not in (own, around) and own != DISABLED:
         why = f"neither the pod nor its namespace has the label {POD_LABEL_INJECT}={ENABLED}"
         return Recognition(Verdict.LEFT_ALONE, NOT_OPTED_IN, why)
-    return recognise(pod, opted_in=own == ENABLED)
-
-
-def _is_served(pod: Json, recognition: Recognition) -> bool:
-    """Return whether anything may be injected: the pod serves vLLM, or asks for it by its label."""
-    if recognition.verdict is Verdict.SERVES:
-        return True
-    is_asked = pods.labels(pod).get(POD_LABEL_INJECT) == ENABLED
-    is_closed = recognition.rule in (OPTED_OUT, NOT_OPTED_IN) or pods.MIRROR in pods.annotations(
-        pod
-    )
-    is_windows = pods.mapping(pods.spec(pod).get("os")).get("name") == "windows"
-    return is_asked and not is_closed and not is_windows
+    return recognise(pod)
 
 
 def _inject(pod: Json, recognition: Recognition, policy: Policy, namespace: Namespace) -> Mutation:

@@ -107,6 +107,14 @@ RULES: Final[tuple[Rule, ...]] = (
         "looks like vLLM, but what it runs is not in the manifest; "
         "the label tunegate.io/inject=enabled opts in",
     ),
+    Rule(
+        "not-opted-in",
+        _ALONE,
+        "lacks the label tunegate.io/inject=enabled, which the policy asks for",
+        whole_pod=True,
+        even_opted_in=True,
+    ),
+    Rule("failed-safe", _OTHER, "could not be read", whole_pod=True, even_opted_in=True),
     Rule("no-hint", _OTHER, "has nothing that points to vLLM", whole_pod=True),
 )
 BY_NAME: Final = {rule.name: rule for rule in RULES}

@@ -9,6 +9,7 @@ before the grace period does; where the grace period may not be raised, the hook
 from typing import Final
 
 from webhook import pods
+from webhook.containers import LOOPBACK
 from webhook.decisions import Decision, Feature, Json
 from webhook.draft import add_field
 from webhook.inject.case import Case, Part, State, decide_parts, server_containers
@@ -60,8 +61,12 @@ def fixed_grace(pod: Json, case: Case) -> int | None:
 
 
 def is_reachable(server: Server) -> bool:
-    """Return whether the hook can ask the server how many requests are left."""
-    return server.http and server.arguments.port is not None
+    """Return whether the hook, inside the container, can ask how many requests are left."""
+    said = server.arguments
+    # what no probe reaches from outside, the hook may: loopback, and a port for each rank
+    inside = said.host in LOOPBACK or "data-parallel-multi-port-external-lb" in said.flags
+    asks_certificate = said.flags.get("ssl-cert-reqs") == "2"
+    return said.port is not None and (server.http or (inside and not asks_certificate))
 
 
 def _hook(server: Server, container: Json, seconds: int, case: Case) -> Part:

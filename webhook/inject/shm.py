@@ -8,7 +8,6 @@ where the pod has the host's IPC, and not where anything is mounted at /dev/shm 
 Sources: vllm/distributed/device_communicators/shm_broadcast.py; KEP-1967.
 """
 
-from collections.abc import Iterator
 from posixpath import normpath
 from typing import Final
 
@@ -16,7 +15,6 @@ from webhook import pods
 from webhook.decisions import Decision, Feature, Json, Outcome
 from webhook.draft import add_item
 from webhook.inject.case import Case, Part, State, decide_parts, server_containers
-from webhook.inject.tolerations import asked
 from webhook.quantities import GIB, MIB, size_bytes, size_text
 from webhook.recognition import Arguments
 
@@ -32,7 +30,10 @@ def inject(pod: Json, case: Case) -> Decision:
     """Add a memory volume at /dev/shm to each container that serves."""
     if pods.spec(pod).get("hostIPC") is True:
         return Decision(Outcome.NOT_APPLICABLE, "hostIPC gives the pod the host's /dev/shm")
-    parts = [_mount(pod, container, said, case) for container, said in _targets(pod, case)]
+    parts = [
+        _mount(pod, container, server.arguments, case)
+        for server, container in server_containers(pod, case)
+    ]
     return decide_parts(case, Feature.SHM, parts, "no container is known to serve vLLM")
 
 
@@ -42,16 +43,6 @@ def wanted_bytes(said: Arguments) -> int:
     engines = max(said.data_parallel_local, 1)
     need = (ENGINE_BYTES + WORKER_BYTES * max(workers, 1)) * engines
     return max(-(-need // GIB), 1) * GIB
-
-
-def _targets(pod: Json, case: Case) -> Iterator[tuple[Json, Arguments]]:
-    """Yield who gets one; in a pod that is only asked for, whoever asks for an accelerator."""
-    for server, container in server_containers(pod, case):
-        yield container, server.arguments
-    if not case.recognition.servers:
-        containers = [found.raw for found in pods.running(pod)]
-        only = len(containers) == 1
-        yield from ((each, Arguments()) for each in containers if only or any(asked(each)))
 
 
 def _mount(pod: Json, container: Json, said: Arguments, case: Case) -> Part:

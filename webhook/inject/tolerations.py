@@ -55,7 +55,7 @@ def inject(pod: Json, case: Case) -> Decision:
 
 def accelerator_keys(pod: Json) -> tuple[str, ...]:
     """Return the taint keys of the accelerators that any container asks for, sorted."""
-    names = {name for container in _containers(pod) for name in asked(container)}
+    names = {name for container in _containers(pod) for name in _asked(container)}
     if names:
         pooled = {NVIDIA} if any(name.startswith("nvidia.com/") for name in names) else set()
         return tuple(sorted(names | pooled))
@@ -82,7 +82,7 @@ def _containers(pod: Json) -> Iterator[Json]:
         yield from pods.objects(pods.spec(pod).get(place))
 
 
-def asked(container: Json) -> Iterator[str]:
+def _asked(container: Json) -> Iterator[str]:
     """Yield the accelerators of one container; a quantity of 0 asks for nothing."""
     for amounts in (pods.limits(container), pods.requests(container)):
         for name, amount in amounts.items():

@@ -73,11 +73,12 @@ def test_a_startup_probe_of_the_users_is_all_theirs(own: Json) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_a_server_on_the_loopback_address_gets_none(host: str) -> None:
-    """The kubelet asks the pod's address: such a probe would never pass."""
+    """The kubelet asks the pod's address: such a probe would never pass. The hook runs inside."""
     made = mutated(pod(container("--host", host)))
+    assert outcome(made, Feature.PRE_STOP) is Outcome.INJECTED
     assert "startupProbe" not in only(made)
     assert outcome(made, Feature.STARTUP_PROBE) is Outcome.NOT_APPLICABLE
-    assert "loopback" in decision(made, Feature.STARTUP_PROBE).reason
+    assert f"listens on {host} only" in decision(made, Feature.STARTUP_PROBE).reason
 
 
 def test_a_native_sidecar_that_serves_gets_one_too() -> None:
