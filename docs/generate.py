@@ -10,11 +10,12 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from docs import agent_tables, webhook_tables
+from docs import agent_tables, warning_tables, webhook_tables
 
 FOLDER = Path(__file__).parent
 PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "agent.md": agent_tables.TABLES,
+    "warnings.md": warning_tables.TABLES,
     "webhook.md": webhook_tables.TABLES,
 }
 """The tables of each page."""

@@ -64,7 +64,7 @@ def warnings_for(
 def _placed(caution: Caution, template: Template, *, is_several: bool) -> Caution:
     if not is_several:
         return caution
-    place = f"{template.path}, {caution.place}"
+    place = ", ".join(filter(None, (template.path, caution.place)))
     return Caution(caution.name, caution.severity, caution.message, place)
 
 
@@ -72,7 +72,7 @@ def cautions_of(
     template: Template, mutation: Mutation, policy: Policy, around: Surroundings = ALONE
 ) -> tuple[Caution, ...]:
     """Return what is still wrong with one pod after its mutation, the worst first."""
-    return tuple(_judged(_scenes(template, mutation, mutation.pod, policy, around)))
+    return _judged(_scenes(template, mutation, mutation.pod, policy, around))
 
 
 def cured_by(
@@ -87,27 +87,38 @@ def cured_by(
 def _scenes(
     template: Template, mutation: Mutation, pod: Json, policy: Policy, around: Surroundings
 ) -> Iterator[Scene]:
-    injected = {
+    injected = frozenset(
         feature
         for feature, decision in mutation.decisions.items()
         if decision.outcome is Outcome.INJECTED and pod is mutation.pod
-    }
+    )
     for server in mutation.recognition.servers:
-        container = pods.placed(pod, server.place)
-        here = next((one.raw for one in container if one.index == server.index), {})
+        placed = pods.placed(pod, server.place)
+        container = next((one.raw for one in placed if one.index == server.index), {})
         yield Scene(
-            template.workload, pod, here, server, frozenset(injected), around, policy.gate_taints
+            workload=template.workload,
+            pod=pod,
+            container=container,
+            server=server,
+            injected=injected,
+            around=around,
+            gate_taints=policy.gate_taints,
+            said=mutation.warnings,
         )
 
 
-def _judged(scenes: Iterator[Scene]) -> Iterator[Caution]:
-    found = [
-        Caution(row.name, row.severity, said, f"container {scene.server.container}")
+def _judged(scenes: Iterator[Scene]) -> tuple[Caution, ...]:
+    found = {
+        Caution(row.name, row.severity, said, _place(row, scene)): None
         for scene in scenes
         for row in ROWS
         if (said := _said(row, scene))
-    ]
-    return iter(sorted(found, key=lambda caution: caution.severity))
+    }
+    return tuple(sorted(found, key=lambda caution: caution.severity))
+
+
+def _place(row: Row, scene: Scene) -> str:
+    return "" if row.is_of_pod else f"container {scene.server.container}"
 
 
 def _said(row: Row, scene: Scene) -> str:

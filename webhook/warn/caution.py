@@ -39,6 +39,7 @@ class Row:
         what, why, cure: sentences for docs/warnings.md.
         example: YAML that is right, for docs/warnings.md.
         judge: returns one sentence without a full stop about this pod, "" where nothing is wrong.
+        is_of_pod: it is about the pod or its workload, whichever container serves.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Row:
     cure: str
     example: str
     judge: "Callable[[Scene], str]"
+    is_of_pod: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ OFFICIAL: Final = ("vllm-openai", "vllm/vllm")
 KNOWN_USERS: Final = frozenset({0, 1000, 2000})
 """In the official image: root, Ubuntu's own user, and vllm."""
 _CACHES: Final = ("VLLM_CACHE_ROOT", "XDG_CACHE_HOME", "HF_HOME")
+ELSEWHERE: Final = ("the pod tolerates ", "terminationGracePeriodSeconds is ")
+"""How the injections begin what ToleratesGate, ToleratesEverything and GraceTooShort say, too."""
 _KEPT: Final = ("emptyDir", "persistentVolumeClaim", "hostPath", "nfs", "csi")
 
 
@@ -81,6 +83,11 @@ def stale_metrics(scene: Scene) -> str:
     )
 
 
+def wish_not_met(scene: Scene) -> str:
+    """Judge what the injections could not do as the pod's annotations ask; other rows have more."""
+    return "; ".join(text for text in scene.said if not text.startswith(ELSEWHERE))
+
+
 ROWS: Final = (
     Row(
         "ServiceNamedVllm",
@@ -91,6 +98,7 @@ ROWS: Final = (
         "enableServiceLinks: false, or another name.",
         "spec:\n  enableServiceLinks: false\n",
         service_links,
+        is_of_pod=True,
     ),
     Row(
         "NoScratchSpace",
@@ -119,5 +127,16 @@ ROWS: Final = (
         "Leave the variable out: vLLM makes a directory of its own when it needs one.",
         "env: []\n",
         stale_metrics,
+    ),
+    Row(
+        "WishNotMet",
+        Severity.RISKS,
+        "An annotation of tunegate's (`tunegate.io/startup-budget`, `drain-timeout`, `shm-size`, "
+        "`disable`) that cannot be read, or not be met in full.",
+        "The default is used instead: nothing fails, and nothing is as you asked.",
+        "Write durations as 45m, sizes as 16Gi, features as the record names them.",
+        "annotations:\n  tunegate.io/startup-budget: 45m\n  tunegate.io/disable: preStop,shm\n",
+        wish_not_met,
+        is_of_pod=True,
     ),
 )

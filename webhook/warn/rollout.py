@@ -137,6 +137,7 @@ ROWS: Final = (
         "Remove the toleration; the agent takes the taint away when the node is ready.",
         "tolerations: [{key: nvidia.com/gpu, operator: Exists}]\n",
         tolerates_gate,
+        is_of_pod=True,
     ),
     Row(
         "ToleratesEverything",
@@ -147,6 +148,7 @@ ROWS: Final = (
         "Name the keys.",
         "tolerations: [{key: nvidia.com/gpu, operator: Exists}]\n",
         tolerates_everything,
+        is_of_pod=True,
     ),
     Row(
         "ClaimOnOneNode",
@@ -157,6 +159,7 @@ ROWS: Final = (
         "ReadOnlyMany or ReadWriteMany for weights; or one replica and strategy Recreate.",
         "kind: PersistentVolumeClaim\nspec: {accessModes: [ReadOnlyMany]}\n",
         surge_on_single_claim,
+        is_of_pod=True,
     ),
     Row(
         "SurgeNeedsSpareGpu",
@@ -168,6 +171,7 @@ ROWS: Final = (
         "maxSurge: 0 and maxUnavailable: 1, unless there is a spare node.",
         "strategy:\n  rollingUpdate: {maxSurge: 0, maxUnavailable: 1}\n",
         surge_without_spare,
+        is_of_pod=True,
     ),
     Row(
         "NoGpuToleration",

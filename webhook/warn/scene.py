@@ -48,6 +48,7 @@ class Scene:
         container: the server's container in that pod; server: what was recognised.
         injected: what in the pod is ours.
         gate_taints: keys that no pod should tolerate.
+        said: what the injections themselves warn of.
     """
 
     workload: Json
@@ -57,6 +58,7 @@ class Scene:
     injected: frozenset[Feature] = frozenset()
     around: Surroundings = ALONE
     gate_taints: tuple[str, ...] = GATE_TAINTS
+    said: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:

@@ -129,6 +129,7 @@ ROWS: Final = (
         "Grace period = preStop + --shutdown-timeout + 15 s for the engine's teardown.",
         "terminationGracePeriodSeconds: 75 # preStop 15 + --shutdown-timeout 45 + 15\n",
         grace_too_short,
+        is_of_pod=True,
     ),
     Row(
         "NoDrain",

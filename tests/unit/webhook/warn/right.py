@@ -270,6 +270,7 @@ RIGHT: list[tuple[str, Tree]] = [
         "MetricsOnVolume",
         one(env=[{"name": "PROMETHEUS_MULTIPROC_DIR", "value": "/tmp/metrics"}]),
     ),
+    ("WishNotMet", one(off="preStop", lifecycle=SLEEP)),
     ("UnknownFlag", one(args=args("--no-enable-prefix-caching", "--kv-transfer-config.kv_role=x"))),
     ("UnknownFlag", one(args=args("--gpu_memory_utilization", "0.9", "--max-num-se", "8"))),
     ("UnknownFlag", one(args=args("--our-own-plugin=1"))),

@@ -9,6 +9,7 @@ from webhook.warn import ROWS, warnings_for
 from webhook.warn.caution import MAX_LINE
 from webhook.warn.scene import Surroundings
 
+ROW = {row.name: row for row in ROWS}
 AROUND = Surroundings(
     claims={
         "single": {"accessModes": ["ReadWriteOnce"]},
@@ -22,6 +23,7 @@ EXPECTED_TOO = {
     "NoSharedMemory": set(),
     "GatedModelWithoutToken": {"DownloadsAtEveryStart"},
     "OfflineHubModel": {"DownloadsAtEveryStart"},
+    "WishNotMet": {"NoDrain"},
 }
 """What the same manifest rightly earns besides."""
 
@@ -44,7 +46,8 @@ def test_the_mistake_is_named_and_nothing_else(name: str) -> None:
     found = {one.name: one for one in warnings_for(workload, around=AROUND)}
     assert set(found) == {name} | EXPECTED_TOO.get(name, set())
     assert words in found[name].line
-    assert found[name].line.startswith(f"{name}: container vllm: ")
+    place = "" if ROW[name].is_of_pod else "container vllm: "
+    assert found[name].line.startswith(f"{name}: {place}")
     assert len(found[name].line) <= MAX_LINE
 
 

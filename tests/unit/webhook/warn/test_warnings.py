@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -117,3 +118,8 @@ def test_no_shape_raises(fields: Tree, spec: Tree, strategy: Any) -> None:  # no
     workload["spec"]["template"]["spec"].update(spec)
     for one in warnings_for(workload):
         assert len(one.line) <= MAX_LINE
+
+
+def test_every_example_of_the_documentation_is_yaml() -> None:
+    """A person copies it."""
+    assert [row.name for row in ROWS if not isinstance(yaml.safe_load(row.example), dict)] == []

@@ -134,6 +134,7 @@ WRONG: dict[str, tuple[Tree, str]] = {
         mounted([TMP], [TMP_VOLUME], env=[{"name": "PROMETHEUS_MULTIPROC_DIR", "value": "/tmp"}]),
         "on a volume",
     ),
+    "WishNotMet": (one(off="preStop,shn"), "shn"),
     "UnknownFlag": (
         one(args=args("--gpu-memory-utilisation=0.9")),
         "no vLLM knows --gpu-memory-utilisation: did you mean --gpu-memory-utilization?",
