@@ -7,13 +7,14 @@ not answer is asked again after 1, 2, 4, ... 30 s. Source: Kubernetes API concep
 detection of changes", "Retrieving large results sets in chunks", "410 Gone responses".
 """
 
-import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
 from common.api_types import ApiError, Event, GoneError, Json
+from common.telemetry import Log
 from webhook import pods
+from webhook.review import place_of
 
 CHANGED, DELETED = ("ADDED", "MODIFIED"), "DELETED"
 FIRST_WAIT_SECONDS, LAST_WAIT_SECONDS = 1.0, 30.0
@@ -21,7 +22,6 @@ PAGE_ITEMS = 100
 """Pods of a page are in memory at the same time, as decoded JSON of some 50 KiB each."""
 _JOIN_SECONDS = 0.05
 
-_log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -83,11 +83,7 @@ class Kept(Generic[T]):
     def put(self, raw: Json) -> None:
         """Take in an object as it is now."""
         key = self._key(raw)
-        try:
-            made = self._read(raw, self._items.get(key))
-        except Exception:  # noqa: BLE001 - one odd object must not hide the others
-            _log.exception("an object could not be read and is passed over")
-            made = None
+        made = self._read(raw, self._items.get(key))
         if made is None:
             self._items.pop(key, None)
             return
@@ -120,11 +116,12 @@ class Kept(Generic[T]):
 class Follower:
     """A thread that keeps a Kept up to date."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a test replaces stands last
         self,
         source: Collections,
         path: str,
         kept: Kept[T],
+        log: Log,
         *,
         query: Mapping[str, str] | None = None,
         changed: Callable[[], object] = lambda: None,
@@ -132,7 +129,7 @@ class Follower:
     ) -> None:
         """Set up; `changed` is called after a list and each change, `pace` scales the waits."""
         self._source, self._path, self._query = source, path, query
-        self._kept, self._changed, self._pace = kept, changed, pace
+        self._kept, self._log, self._changed, self._pace = kept, log, changed, pace
         self._version = ""
         self._ending = threading.Event()
         self._watch: OpenWatch | None = None
@@ -167,7 +164,7 @@ class Follower:
             except GoneError:
                 self._version, pause = "", FIRST_WAIT_SECONDS
             except ApiError as error:
-                self._tell(f"{self._path}: {error}")
+                self._tell(str(error))
                 pause = min(max(FIRST_WAIT_SECONDS, pause * 2), LAST_WAIT_SECONDS)
             self._ending.wait(pause * self._pace)
 
@@ -177,7 +174,7 @@ class Follower:
         self._kept.begin()
         for page in self._source.list_pages(self._path, self._query, PAGE_ITEMS):
             for item in pods.objects(page.get("items")):
-                self._kept.put(item)
+                self._put(item)
             version = pods.text(pods.metadata(page).get("resourceVersion"))
             if self._ending.is_set():
                 return version
@@ -193,7 +190,7 @@ class Follower:
             for event in watch:
                 self._version = event.version or self._version
                 if event.kind in CHANGED:
-                    self._kept.put(event.body)
+                    self._put(event.body)
                 elif event.kind == DELETED:
                     self._kept.drop(event.body)
                 else:
@@ -203,8 +200,14 @@ class Follower:
             self._watch = None
             watch.close()
 
+    def _put(self, raw: Json) -> None:
+        try:
+            self._kept.put(raw)
+        except Exception as error:  # noqa: BLE001 - one odd object must not hide the others
+            self._log.error("Passed over an object", path=self._path, err=place_of(error))
+
     def _tell(self, problem: str) -> None:
         """Note what is wrong, and say it once."""
         if problem and problem != self.problem:
-            _log.warning("%s; asking again", problem)
+            self._log.warning("Could not follow a collection", path=self._path, err=problem)
         self.problem = problem

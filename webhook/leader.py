@@ -5,17 +5,16 @@ Leading is believed only for a time after the last renewal began, so a replica t
 is cut off stops acting before another one may begin. On a clean end the Lease is given back.
 """
 
-import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from common.api_types import MERGE_PATCH, ApiError, ConflictError, Json, NotFoundError
+from common.telemetry import Log
 from webhook import lease
 
-_log = logging.getLogger(__name__)
 _ATTEMPTS = 3
 """Looks again at once after a 409, which a change by a third party causes as well."""
 _REQUEST_SECONDS = 5.0
@@ -56,6 +55,29 @@ def boot_clock() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+class Leads(Protocol):
+    """What knows whether this process may act; Leadership is one."""
+
+    @property
+    def term(self) -> Term | None:
+        """Return the present time of leading, None while there is none."""
+
+
+def terms(leads: Leads, stop: threading.Event, wait_seconds: float = 1.0) -> Iterator[Term]:
+    """Yield a term whenever this process leads, until told to stop; `lasts` says how long."""
+    while not stop.is_set():
+        term = leads.term
+        if term is not None:
+            yield term
+        stop.wait(wait_seconds)
+
+
+def lasts(leads: Leads, term: Term, stop: threading.Event) -> bool:
+    """Return whether a term goes on, and nobody has said to stop."""
+    now = leads.term
+    return not stop.is_set() and now is not None and now.number == term.number
+
+
 class Leadership:
     """The background part that holds the Lease; others ask it whether they may act."""
 
@@ -67,13 +89,14 @@ class Leadership:
         namespace: str,
         name: str,
         identity: str,
+        log: Log,
         *,
         clock: Callable[[], float] = boot_clock,
         wall_clock: Callable[[], float] = time.time,
         renew_seconds: float = lease.RENEW_SECONDS,
     ) -> None:
         """`identity` must be another one for each process, and after each restart."""
-        self._api, self._me = api, identity
+        self._api, self._me, self._log = api, identity, log
         self._namespace, self._name = namespace, name
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._path = f"{self._collection}/{name}"
@@ -122,7 +145,7 @@ class Leadership:
         try:
             self._write(lease.released(held, self._wall_clock()))
         except ApiError as error:
-            _log.warning("the lease could not be given back, it expires by itself: %s", error)
+            self._log.warning("Could not give the lease back", err=str(error))
 
     def _acted(self) -> bool:
         """Take one step; False when somebody else was faster and there is something new to see."""
@@ -149,7 +172,7 @@ class Leadership:
         self._terms += 1
         now = self._wall_clock()
         self._term = Term(self._terms, now if before_seconds is None else min(before_seconds, now))
-        _log.info("this replica leads now, as %s", self._me)
+        self._log.info("Began to lead", identity=self._me)
 
     def _look(self) -> lease.Seen:
         """Read the Lease and note since when it has been as it is."""
@@ -182,5 +205,5 @@ class Leadership:
     def _note(self, problem: str) -> None:
         """Say what is wrong, once."""
         if problem and problem != self._problem:
-            _log.warning("the lease %s: %s; trying again", self._path, problem)
+            self._log.warning("Could not look at the lease", path=self._path, err=problem)
         self._problem = problem

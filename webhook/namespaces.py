@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from common.api_types import ApiError, Json
+from common.telemetry import Log
 from webhook import pods
 from webhook.follow import Collections, Follower, Kept
 from webhook.policy import Namespace
@@ -33,9 +34,10 @@ class Readable(Collections, Protocol):
 class Marks:
     """A background part that keeps the labels and annotations of ours of one collection."""
 
-    def __init__(self, api: Readable, path: str, name: str, *, pace: float = 1.0) -> None:
+    def __init__(self, api: Readable, path: str, name: str, log: Log, *, pace: float = 1.0) -> None:
         """Keep nothing yet; `name` is the part's."""
-        self._api, self._path, self.name, self._pace = api, path, name, pace
+        self._api, self._path, self.name = api, path, name
+        self._log, self._pace = log, pace
         self._kept: Kept[Namespace] = Kept(lambda raw, _: _marks(raw))
         self._misses: queue.Queue[str] = queue.Queue(_MISSES)
         self._asked: OrderedDict[str, None] = OrderedDict()
@@ -56,7 +58,7 @@ class Marks:
 
     def run(self, stop: threading.Event) -> None:
         """Follow the collection, and ask for what was missed, until told to stop."""
-        follower = Follower(self._api, self._path, self._kept, pace=self._pace)
+        follower = Follower(self._api, self._path, self._kept, self._log, pace=self._pace)
         follower.start()
         try:
             while not stop.is_set():
@@ -89,18 +91,18 @@ class Marks:
 class Namespaces(Marks):
     """The namespaces' marks; needs `get`, `list` and `watch` on namespaces."""
 
-    def __init__(self, api: Readable, *, pace: float = 1.0) -> None:
+    def __init__(self, api: Readable, log: Log, *, pace: float = 1.0) -> None:
         """Keep nothing yet."""
-        super().__init__(api, "/api/v1/namespaces", "namespaces", pace=pace)
+        super().__init__(api, "/api/v1/namespaces", "namespaces", log, pace=pace)
 
 
 class StorageClasses(Marks):
     """The StorageClasses' marks; needs `get`, `list` and `watch` on storageclasses."""
 
-    def __init__(self, api: Readable, *, pace: float = 1.0) -> None:
+    def __init__(self, api: Readable, log: Log, *, pace: float = 1.0) -> None:
         """Keep nothing yet."""
         super().__init__(
-            api, "/apis/storage.k8s.io/v1/storageclasses", "storage-classes", pace=pace
+            api, "/apis/storage.k8s.io/v1/storageclasses", "storage-classes", log, pace=pace
         )
 
     def annotations(self, name: str) -> Mapping[str, str]:

@@ -57,6 +57,13 @@ def rendered(endpoints: Iterable[str]) -> Rendered:
     return Rendered("".join(lines), len(wanted) - len(lines) + 1)
 
 
+def listed(config_map: Json) -> tuple[str, ...]:
+    """Return the endpoints that a ConfigMap lists."""
+    text = pods.text(pods.mapping(config_map.get("data")).get(names.STORAGE_ENDPOINTS_KEY))
+    lines = (line.strip() for line in text.splitlines())
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
 def created(namespace: str, name: str, text: str) -> Json:
     """Return the ConfigMap to create where there is none."""
     return {

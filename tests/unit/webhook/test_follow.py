@@ -1,5 +1,6 @@
 """Collections that are followed, whatever the API server does, and the marks read from them."""
 
+import io
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from common.api_types import ApiError, BrokenOffError, GoneError
+from common.telemetry import Log
 from tests.unit.webhook.fake_api import FakeApi
 from webhook.decisions import Json
 from webhook.follow import PAGE_ITEMS, Follower, Kept
@@ -16,6 +18,7 @@ from webhook.policy import Namespace
 
 PATH = "/api/v1/namespaces"
 PACE = 0.005
+LOG = Log("json", io.StringIO())
 
 
 def namespace(name: str, label: str = "x") -> Json:
@@ -41,7 +44,7 @@ def labels() -> Kept[str]:
 @contextmanager
 def following(api: FakeApi, kept: Kept[str]) -> Iterator[Follower]:
     """Give a follower that runs."""
-    follower = Follower(api, PATH, kept, pace=PACE)
+    follower = Follower(api, PATH, kept, LOG, pace=PACE)
     follower.start()
     try:
         yield follower
@@ -152,7 +155,7 @@ def running(marks: Marks) -> Iterator[None]:
 def test_marks_are_read_without_waiting_and_without_what_is_not_ours() -> None:
     """A namespace may hold a quarter of a megabyte of annotations."""
     api = FakeApi()
-    namespaces = Namespaces(api, pace=PACE)
+    namespaces = Namespaces(api, LOG, pace=PACE)
     api.put(PATH, namespace("a", "disabled"))
     assert namespaces.get("a") == Namespace("a")
     assert namespaces.get("") == Namespace()
@@ -164,7 +167,7 @@ def test_marks_are_read_without_waiting_and_without_what_is_not_ours() -> None:
 def test_what_is_missed_is_asked_for_in_the_background() -> None:
     """A list that is refused leaves the single object, once each."""
     api = FakeApi()
-    namespaces = Namespaces(api, pace=PACE)
+    namespaces = Namespaces(api, LOG, pace=PACE)
     api.put(PATH, namespace("a", "disabled"))
     original = api.list_pages
 
@@ -185,7 +188,7 @@ def test_many_misses_are_bounded() -> None:
     """While nobody answers, a thousand names cost neither memory nor time."""
     api = FakeApi()
     api.down = True
-    namespaces = Namespaces(api, pace=PACE)
+    namespaces = Namespaces(api, LOG, pace=PACE)
     with running(namespaces):
         for number in range(10_000):
             assert namespaces.get(f"n-{number}") == Namespace(f"n-{number}")
@@ -197,7 +200,7 @@ def test_many_misses_are_bounded() -> None:
 def test_a_storage_classs_annotations_are_read_by_name() -> None:
     """Those of ours; an unknown class has none."""
     api = FakeApi()
-    classes = StorageClasses(api, pace=PACE)
+    classes = StorageClasses(api, LOG, pace=PACE)
     path = "/apis/storage.k8s.io/v1/storageclasses"
     ours = {"tunegate.io/nfs-options": "enabled"}
     api.put(path, {"metadata": {"name": "models", "annotations": {**ours, "theirs": "x"}}})

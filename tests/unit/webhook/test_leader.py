@@ -1,5 +1,6 @@
 """Who leads: the decision, and the Lease held against a fake API server."""
 
+import io
 import threading
 from datetime import UTC, datetime
 
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.api_types import ApiError
+from common.telemetry import Log
 from tests.unit.webhook.fake_api import FakeApi
 from webhook import lease
 from webhook.leader import Leadership
@@ -39,6 +41,7 @@ def replica(
         "tunegate",
         "webhook",
         me,
+        Log("json", io.StringIO()),
         clock=clock,
         wall_clock=wall_clock or Clock(1_000_000),
         renew_seconds=renew_seconds,
