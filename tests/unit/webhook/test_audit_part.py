@@ -102,7 +102,7 @@ def test_pods_that_were_missed_are_counted_and_told() -> None:
     api, heard = FakeApi(), Heard()
     api.put(PATH, live_pod("missed", owner=replica_set()))
     api.put(PATH, live_pod("fine", record=RECORD))
-    api.put(PATH, live_pod("other", image="nginx"))
+    api.put(PATH, live_pod("other", image="nginx", args=()))
     with auditing(api, heard, Leading()):
         eventually(lambda: heard.counts == {State.MISSED: 1, State.INJECTED: 1})
         api.put(PATH, live_pod("late"))

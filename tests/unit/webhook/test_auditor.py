@@ -91,7 +91,7 @@ def test_a_pod_that_cannot_be_judged_failed_safe() -> None:
 @pytest.mark.parametrize(
     "pod",
     [
-        live_pod(image="nginx:1"),
+        live_pod(image="nginx:1", args=()),
         live_pod(phase="Succeeded"),
         live_pod(phase="Failed"),
         {**live_pod(), "metadata": {"name": "x", "deletionTimestamp": "2026-01-01T00:00:00Z"}},
