@@ -56,6 +56,13 @@ def live_pod(  # noqa: PLR0913 - a pod has many sides
     }
 
 
+def other_pod(name: str = "web") -> Json:
+    """Return a pod that has nothing to do with vLLM."""
+    made = live_pod(name)
+    made["spec"]["containers"] = [{"name": "web", "image": "nginx:1"}]
+    return made
+
+
 def _condition(since: int | None) -> Json:
     if since is None:
         return {"status": "False", "lastTransitionTime": moment(0)}

@@ -10,7 +10,7 @@ from common import names
 from common.api_types import ApiError, GoneError
 from common.telemetry import Log
 from tests.unit.webhook.fake_api import FakeApi
-from tests.unit.webhook.live_pods import EPOCH, live_pod, replica_set
+from tests.unit.webhook.live_pods import EPOCH, live_pod, other_pod, replica_set
 from tests.unit.webhook.test_auditor import RECORD
 from tests.unit.webhook.test_follow import eventually
 from tests.unit.webhook.volumes import csi_volume, nfs_volume, storage_class
@@ -102,7 +102,7 @@ def test_pods_that_were_missed_are_counted_and_told() -> None:
     api, heard = FakeApi(), Heard()
     api.put(PATH, live_pod("missed", owner=replica_set()))
     api.put(PATH, live_pod("fine", record=RECORD))
-    api.put(PATH, live_pod("other", image="nginx", args=()))
+    api.put(PATH, other_pod())
     with auditing(api, heard, Leading()):
         eventually(lambda: heard.counts == {State.MISSED: 1, State.INJECTED: 1})
         api.put(PATH, live_pod("late"))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.webhook.live_pods import EPOCH, live_pod, replica_set
+from tests.unit.webhook.live_pods import EPOCH, live_pod, other_pod, replica_set
 from tests.unit.webhook.test_nfs_sources import ANYTHING
 from webhook import auditor, owners
 from webhook.auditor import Audited, State, audit, followed, time_to_ready
@@ -91,7 +91,7 @@ def test_a_pod_that_cannot_be_judged_failed_safe() -> None:
 @pytest.mark.parametrize(
     "pod",
     [
-        live_pod(image="nginx:1", args=()),
+        other_pod(),
         live_pod(phase="Succeeded"),
         live_pod(phase="Failed"),
         {**live_pod(), "metadata": {"name": "x", "deletionTimestamp": "2026-01-01T00:00:00Z"}},
