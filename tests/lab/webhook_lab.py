@@ -8,8 +8,9 @@ A cluster with the webhook in it: control plane, kube-proxy, and replicas behind
         lab.admin.post("/api/v1/namespaces/default/pods", pod)
 """
 
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tests.lab import binaries, control_plane, services, webhook_objects
@@ -113,10 +114,11 @@ class WebhookLab:
         self.lab_dir.close()
 
 
-def missing_programs() -> list[str]:
+def missing_programs(names: Sequence[str] = PROGRAMS) -> list[str]:
     """Return what this machine lacks for a lab, each as a few words; empty when nothing."""
-    lacking = [f"the program {name}" for name in ("ip", "nft") if shutil.which(name) is None]
-    for name in PROGRAMS:
+    lacking = [] if os.geteuid() == 0 else ["root, for network namespaces"]
+    lacking += [f"the program {name}" for name in ("ip", "nft") if shutil.which(name) is None]
+    for name in names:
         try:
             binaries.find(name)
         except binaries.MissingBinaryError:

@@ -45,6 +45,7 @@ class Judge:
         for name, labels in ((INSIDE, {}), (OUTSIDE, {POD_LABEL_INJECT: "disabled"})):
             metadata = {"name": name, "labels": labels}
             admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        self._provide({"spec": {}})
 
     def judge(self, pod: Json) -> Admitted:
         """
@@ -55,7 +56,7 @@ class Judge:
         """
         pod = _bare(pod)
         self._provide(pod)
-        plain = self._dry_run(pod, OUTSIDE)
+        plain = _with_claims(self._dry_run(pod, OUTSIDE), pod)
         mutation = mutate(plain, Policy(), Namespace(INSIDE))
         meant = self._dry_run(_bare(mutation.pod), OUTSIDE)
         return Admitted(_comparable(self._dry_run(pod, INSIDE)), _comparable(meant), mutation)
@@ -95,6 +96,17 @@ class Judge:
         one = {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **fields}
         status, body = self._admin.request("POST", path, one)
         assert status in {201, 409}, body
+
+
+def _with_claims(plain: Json, pod: Json) -> Json:
+    """Give back the device claims, which a minor without them drops only after admission."""
+    if "resourceClaims" not in pod["spec"] or "resourceClaims" in plain["spec"]:
+        return plain
+    plain["spec"]["resourceClaims"] = pod["spec"]["resourceClaims"]
+    for made, sent in zip(plain["spec"]["containers"], pod["spec"]["containers"], strict=True):
+        if claims := sent.get("resources", {}).get("claims"):
+            made.setdefault("resources", {})["claims"] = claims
+    return plain
 
 
 def _bare(pod: Json) -> Json:

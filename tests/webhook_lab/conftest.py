@@ -1,6 +1,5 @@
 """One cluster for all tests of this folder, and the webhook in it as new for each file."""
 
-import os
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -13,8 +12,7 @@ from tests.webhook_lab.stage import Stage
 @pytest.fixture(scope="session")
 def lab() -> Iterator[WebhookLab]:
     """Give a cluster without any replica of the webhook and without its configurations."""
-    lacking = missing_programs() if os.geteuid() == 0 else ["root, for network namespaces"]
-    if lacking:
+    if lacking := missing_programs():
         pytest.skip(f"a lab needs {', '.join(lacking)}: run `make setup` as root")
     with closing(WebhookLab.up()) as made:
         yield made
