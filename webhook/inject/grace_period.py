@@ -63,9 +63,10 @@ def inject(pod: Json, case: Case) -> Decision:
         why = "no server has a hook, or a --shutdown-timeout, of a length that is visible"
         return Decision(Outcome.NOT_APPLICABLE, why)
     needed = budget.total_seconds + case.policy.teardown_seconds
-    there = pods.number(spec.get(FIELD))
+    given = pods.number(spec.get(FIELD))
+    there = DEFAULT_GRACE_SECONDS if given is None else given
     reason = _reason(budget, needed, case)
-    if there is not None and there >= needed:
+    if there >= needed:
         return _enough(there, needed, reason, case)
     if not _may_raise(there, budget, case):
         return _too_short(there, budget, case)
@@ -88,25 +89,22 @@ def _enough(there: int, needed: int, reason: str, case: Case) -> Decision:
     return owned(case, Feature.GRACE_PERIOD, text)
 
 
-def _may_raise(there: int | None, budget: Budget, case: Case) -> bool:
+def _may_raise(there: int, budget: Budget, case: Case) -> bool:
     """Return whether a grace period that is too short is ours to raise."""
-    if there is None:
-        return True
     if there == DEFAULT_GRACE_SECONDS:
         return not case.policy.respect_grace_30
     was_enough = case.had(Feature.GRACE_PERIOD) in (Outcome.INJECTED, Outcome.USER_OWNED)
     return budget.is_ours and not was_enough
 
 
-def _too_short(there: int | None, budget: Budget, case: Case) -> Decision:
-    grace = DEFAULT_GRACE_SECONDS if there is None else there
-    if budget.total_seconds >= grace:
+def _too_short(there: int, budget: Budget, case: Case) -> Decision:
+    if budget.total_seconds >= there:
         case.warnings.append(
-            f"{FIELD} is {grace}, but preStop hook ({budget.hook_seconds} s) and --shutdown-timeout"
+            f"{FIELD} is {there}, but preStop hook ({budget.hook_seconds} s) and --shutdown-timeout"
             f" ({budget.shutdown_seconds} s) need more: the server is killed before it ends;"
             f" set at least {budget.total_seconds + case.policy.teardown_seconds}"
         )
-    return owned(case, Feature.GRACE_PERIOD, f"{grace} s stand, as somebody set them")
+    return owned(case, Feature.GRACE_PERIOD, f"{there} s stand, as somebody set them")
 
 
 def _budgets(pod: Json, case: Case) -> Iterator[Budget]:

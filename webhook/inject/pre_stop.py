@@ -56,7 +56,7 @@ def fixed_grace(pod: Json, case: Case) -> int | None:
     grace = DEFAULT_GRACE_SECONDS if there is None else there
     if Feature.GRACE_PERIOD in case.wishes.disabled:
         return grace
-    is_will = there == DEFAULT_GRACE_SECONDS and case.policy.respect_grace_30
+    is_will = grace == DEFAULT_GRACE_SECONDS and case.policy.respect_grace_30
     return grace if is_will else None
 
 
