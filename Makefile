@@ -27,7 +27,7 @@ lint:
 check: ## format, lint, types, unit and property tests (no root needed, about a minute)
 	@$(BOOTSTRAP) dev
 	@$(MAKE) lint
-	@.venv/bin/pytest -q $(wildcard tests/unit tests/property)
+	@.venv/bin/pytest -q $(wildcard tests/unit tests/property tests/golden)
 
 test: ## everything: `make check`, and all tests on the real parts (root)
 	@$(BOOTSTRAP) all

@@ -72,7 +72,7 @@ def from_flags(
         data_parallel=data,
         data_parallel_local=local,
         nodes=_size(flags, "nnodes"),
-        api_servers=_size(flags, "api-server-count", data),
+        api_servers=_size(flags, "api-server-count", _default_servers(flags, data, local)),
         has_config_file="config" in flags,
     )
 
@@ -167,3 +167,10 @@ def _ranks(flags: Mapping[str, str]) -> tuple[int, int]:
     if not total:
         return max(1, local or 1), max(1, local or 1)
     return total, min(total, max(1, total if local is None else local))
+
+
+def _default_servers(flags: Mapping[str, str], total: int, local: int) -> int:
+    """Return how many API servers there are by default: vLLM 0.33.0 entrypoints/cli/serve.py."""
+    if flags.keys() & {"data-parallel-rank", "data-parallel-external-lb"}:
+        return 1
+    return local if "data-parallel-hybrid-lb" in flags else total

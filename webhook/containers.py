@@ -174,11 +174,16 @@ def _arguments(container: Json, line: CommandLine, form: Form) -> Arguments:
     said = arguments.from_flags(
         {**filed, **flags}, free[0] if free else "", default_port=form.default_port
     )
-    if "config" not in flags or filed:
-        return replace(said, has_config_file=False)
-    if "port" in flags:
-        return said
-    return replace(said, port=declared_port(container))
+    said = replace(said, has_config_file="config" in flags and not filed)
+    may_hide_port = said.has_config_file or _has_hidden_flags(flags, free)
+    if may_hide_port and "port" not in flags:
+        return replace(said, port=declared_port(container))
+    return said
+
+
+def _has_hidden_flags(flags: Mapping[str, str], free: list[str]) -> bool:
+    """Return whether a word that is no flag may hold flags; the first one is the model."""
+    return any("$" in word for word in (free if "model" in flags else free[1:]))
 
 
 def _from_environment(line: CommandLine) -> list[str]:

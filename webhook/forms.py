@@ -38,6 +38,7 @@ _PROGRAMS: Final = {
     "text-generation-launcher": "tgi",
     "sglang": "sglang",
     "nim_serve": "nim",
+    "lmcache_server": "companion",
 }
 
 
