@@ -92,11 +92,12 @@ def is_label(label: str) -> bool:
 
 def taint_keys(raw: object) -> tuple[str, ...]:
     """Read taint keys (Kubernetes qualified names: an optional DNS prefix, a slash, a name)."""
-    return each(raw, _taint_key)
+    return each(raw, taint_key)
 
 
-def _taint_key(item: str) -> str:
-    if not is_qualified_name(item):
+def taint_key(item: object) -> str:
+    """Read one taint key."""
+    if not isinstance(item, str) or not is_qualified_name(item):
         raise ValueError(f"{item!r} is not a taint key: expected prefix/name or name")
     return item
 

@@ -11,7 +11,7 @@ from webhook.refusals import REFUSALS
 from webhook.schema import SETTINGS
 from webhook.settings import SETTINGS as POLICY
 
-_TOO_LONG = {"gateTaints": "the five gate taints"}
+_TOO_LONG = {"gateTaints": "the five gate taints", "nodes.selector": "none"}
 """Defaults that a table has no room for."""
 _DURATIONS = ("startupBudget", "drainTimeout", "propagation", "teardown")
 

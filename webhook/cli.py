@@ -70,6 +70,8 @@ def _run(config: WebhookConfig) -> int:
 
     try:
         return run(config)
+    except ConfigError as error:
+        return _refuse(error.errors)
     except ListenError as error:
         print(f"tunegate-webhook run: {error}", file=sys.stderr)
         return 1

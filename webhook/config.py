@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.parse import ConfigError, parse
-from common.readers import text
 from common.settings import flatten, scalar
 from webhook.load import Limits
 from webhook.schema import SETTINGS
+from webhook.selector import Selector
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,9 @@ class WebhookConfig:
     limits_held_bytes: int
     drain_propagation_seconds: float
     drain_stop_seconds: float
+    cluster_kubeconfig: str
+    nodes_selector: Selector
+    nodes_taint: str
     log_format: str
 
     @property
@@ -68,7 +71,8 @@ def decode(content: str, path: str, environment: Mapping[str, str]) -> WebhookCo
     for row in SETTINGS:
         if row.variable in environment:
             value = environment[row.variable]
-            sources[row.path] = (value if row.read is text else scalar(value), row.variable)
+            is_text = isinstance(row.default, str | Selector)  # a file may be called 1e3 or true
+            sources[row.path] = (value if is_text else scalar(value), row.variable)
         values[row.attribute] = row.default
         if row.path in sources:
             raw, where = sources[row.path]
@@ -84,6 +88,9 @@ def decode(content: str, path: str, environment: Mapping[str, str]) -> WebhookCo
 
 def _together(values: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with settings that are right each for itself."""
+    errors = []
     if bool(values["tls_certificate_file"]) != bool(values["tls_key_file"]):
-        return ["tls.certificateFile and tls.keyFile: set both or none"]
-    return []
+        errors.append("tls.certificateFile and tls.keyFile: set both or none")
+    if values["limits_held_bytes"] < values["limits_body_bytes"]:
+        errors.append("limits.heldBytes: must be at least limits.bodyBytes, or no review fits")
+    return errors

@@ -43,6 +43,7 @@ class Metrics:
         """Make all of them."""
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they tell nothing here
         self.registry = CollectorRegistry()
+        self._children: dict[tuple[object, ...], Counter] = {}
         ProcessCollector(registry=self.registry)
         info = self._gauge("build_info", "Version of the webhook; always 1.", ("version",))
         info.labels(VERSION).set(1)
@@ -102,16 +103,23 @@ class Metrics:
 
     def reviewed(self, path: str, outcome: ReviewOutcome, seconds: float, patch_bytes: int) -> None:
         """Count an answered review."""
-        self._reviews.labels(path, outcome).inc()
+        self._bound(self._reviews, path, outcome).inc()
         self._durations.observe(seconds)
         if patch_bytes:
             self._patch_bytes.observe(patch_bytes)
 
     def judged(self, recognition: Recognition, decisions: Mapping[Feature, Decision]) -> None:
         """Count what was decided about a pod."""
-        self._pods.labels(recognition.verdict, recognition.rule).inc()
+        self._bound(self._pods, recognition.verdict, recognition.rule).inc()
         for feature, decision in decisions.items():
-            self._features.labels(feature, decision.outcome).inc()
+            self._bound(self._features, feature, decision.outcome).inc()
+
+    def _bound(self, counter: Counter, *labels: str) -> Counter:
+        """Return a counter's child; looked up once, as that costs more than counting."""
+        key = (id(counter), *labels)
+        if key not in self._children:
+            self._children[key] = counter.labels(*labels)
+        return self._children[key]
 
     def _counter(
         self, name: str, text: str, labels: tuple[str, ...] = (), *values: Iterable[str]

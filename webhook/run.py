@@ -7,6 +7,7 @@ plain server for probes and metrics, and the background parts.
 
 import contextlib
 import gc
+import os
 import socket
 import sys
 import time
@@ -25,13 +26,14 @@ from webhook.load import Load
 from webhook.metrics import Metrics
 from webhook.nodes import NodeGate
 from webhook.parts import Part, Parts
-from webhook.policy import Namespace, Policy
+from webhook.policy import Policy
 from webhook.policy_file import PolicyFile
 from webhook.protocol import Front
 from webhook.quiet import quiet_libraries
 from webhook.readiness import Readiness
 from webhook.review import Hook, Response, Review
 from webhook.server import WebhookServer
+from webhook.surroundings import Surroundings, observe
 from webhook.tls import listening_context
 from webhook.tls_files import FileServing
 
@@ -50,7 +52,7 @@ def run(config: WebhookConfig) -> int:
     Serve until told to stop; return 0, or 1 when a second signal cut it short.
 
     Raises:
-        ConfigError: The policy file cannot be used.
+        ConfigError: The policy file or the kubeconfig cannot be used.
         ListenError: A port is taken or forbidden.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -66,7 +68,8 @@ def run(config: WebhookConfig) -> int:
         log,
     )
     policy = PolicyFile(config.policy_file, config.policy_poll_seconds, metrics, log)
-    hooks = _hooks(metrics, lambda: policy.policy)
+    around = observe(config, os.environ)
+    hooks = _hooks(config, metrics, lambda: policy.policy, around)
     app = build(hooks, _Told(front, log).told, metrics.refused)
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_listen(config.server_address, config.server_port))
@@ -80,7 +83,7 @@ def run(config: WebhookConfig) -> int:
         stack.callback(plain.close)
         server.on_listening = lambda: _announce(log, listener, plain)
         server.on_draining = lambda: log.info("Began to end", **_drain_fields(config))
-        parts: list[Part] = [serving, policy]
+        parts: list[Part] = [serving, policy, *around.parts]
         stack.enter_context(Parts(parts, metrics, log))
         gc.collect()
         gc.freeze()  # what start-up made stays; the collector need not look at it again
@@ -89,14 +92,16 @@ def run(config: WebhookConfig) -> int:
     return int(server.was_cut_short)
 
 
-def _hooks(metrics: Metrics, policy: Callable[[], Policy]) -> tuple[Hook, ...]:
+def _hooks(
+    config: WebhookConfig, metrics: Metrics, policy: Callable[[], Policy], around: Surroundings
+) -> tuple[Hook, ...]:
     def judged(_review: Review, mutation: Mutation) -> None:
         metrics.judged(mutation.recognition, mutation.decisions)
 
     return (
-        pods_hook(policy, Namespace, judged),
-        volumes_hook(lambda _name: {}),
-        nodes_hook(NodeGate()),
+        pods_hook(policy, around.namespace, judged),
+        volumes_hook(around.class_annotations),
+        nodes_hook(NodeGate(config.nodes_selector, config.nodes_taint)),
     )
 
 

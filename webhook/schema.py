@@ -9,13 +9,19 @@ The environment variable of `drain.propagationSeconds` is
 from collections.abc import Callable
 from typing import Any, Final
 
-from common.readers import choice, integer, number, text
+from common.names import STARTUP_TAINT
+from common.readers import choice, integer, number, taint_key, text
 from common.settings import Setting
+from webhook.selector import Selector, parse
 
 MIB: Final = 1024 * 1024
 TLS_1_2: Final = "1.2"
 TLS_1_3: Final = "1.3"
 _PORT = integer(0, 65535)
+
+
+def _selector(raw: object) -> Selector:
+    return parse(text(raw))
 
 
 def _row(path: str, read: Callable[[Any], Any], default: object, doc: str) -> Setting:
@@ -68,5 +74,13 @@ SETTINGS: tuple[Setting, ...] = (
         "after SIGTERM: how long new connections still come, since endpoints change late",
     ),
     _row("drain.stopSeconds", number(0, 600), 10, "then: how long the last answers may take"),
+    _row(
+        "cluster.kubeconfig",
+        text,
+        "",
+        "how to reach the API server; none: the pod's ServiceAccount, if it has one",
+    ),
+    _row("nodes.selector", _selector, Selector(), "nodes that get the gate taint as they register"),
+    _row("nodes.taint", taint_key, STARTUP_TAINT, "that taint's key"),
     _row("log.format", choice("json", "text"), "json", "log lines for machines or people"),
 )

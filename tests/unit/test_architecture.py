@@ -25,9 +25,24 @@ PURE = (
 )
 CLI_PURE = ("node", "fleet", "table", "explain", "document")
 WEBHOOK_EDGES: tuple[str, ...] = (
-    *("__main__", "app", "audit_part", "cli", "events", "follow"),
-    *("leader", "namespaces", "parts", "policy_file", "protocol", "quiet"),
-    *("run", "server", "storage_part", "tls", "tls_files"),
+    "__main__",
+    "app",
+    "audit_part",
+    "cli",
+    "events",
+    "follow",
+    "leader",
+    "namespaces",
+    "parts",
+    "policy_file",
+    "protocol",
+    "quiet",
+    "run",
+    "server",
+    "storage_part",
+    "surroundings",
+    "tls",
+    "tls_files",
 )
 """What reads, writes, listens or waits in the webhook; all else there decides only."""
 CARRIED = "webhook/inject/drain_hook/drain.py"
