@@ -68,7 +68,7 @@ def run(config: WebhookConfig) -> int:
         log,
     )
     policy = PolicyFile(config.policy_file, config.policy_poll_seconds, metrics, log)
-    around = observe(config, os.environ)
+    around = observe(config, os.environ, log)
     hooks = _hooks(config, metrics, lambda: policy.policy, around)
     app = build(hooks, _Told(front, log).told, metrics.refused)
     with contextlib.ExitStack() as stack:

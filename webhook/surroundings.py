@@ -6,6 +6,7 @@ from pathlib import Path
 
 from common.names import WEBHOOK_COMMAND
 from common.parse import ConfigError
+from common.telemetry import Log
 from webhook.config import WebhookConfig
 from webhook.namespaces import Namespaces, StorageClasses
 from webhook.parts import Part
@@ -31,7 +32,7 @@ class Surroundings:
     parts: tuple[Part, ...] = ()
 
 
-def observe(config: WebhookConfig, environment: Mapping[str, str]) -> Surroundings:
+def observe(config: WebhookConfig, environment: Mapping[str, str], log: Log) -> Surroundings:
     """
     Return the surroundings: those of the cluster where there are credentials, else nothing known.
 
@@ -48,5 +49,5 @@ def observe(config: WebhookConfig, environment: Mapping[str, str]) -> Surroundin
         api = Api(config.cluster_kubeconfig or None, agent=WEBHOOK_COMMAND)
     except api_types.ConfigError as error:
         raise ConfigError((f"cluster.kubeconfig: {error}",)) from error
-    namespaces, classes = Namespaces(api), StorageClasses(api)
+    namespaces, classes = Namespaces(api, log), StorageClasses(api, log)
     return Surroundings(namespaces.get, classes.annotations, (namespaces, classes))
