@@ -40,6 +40,11 @@ class WebhookConfig:
     drain_propagation_seconds: float
     drain_stop_seconds: float
     cluster_kubeconfig: str
+    cluster_namespace: str
+    audit_enabled: bool
+    events_enabled: bool
+    storage_enabled: bool
+    storage_config_map: str
     nodes_selector: Selector
     nodes_taint: str
     log_format: str

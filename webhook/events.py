@@ -11,29 +11,18 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from enum import StrEnum
 from typing import Protocol
 
 from common.api_types import JSON, MERGE_PATCH, ApiError, ConflictError, Json, UnreachableError
 from common.telemetry import Log
 from webhook import notices, owners
-from webhook.notices import Notice
+from webhook.notices import Notice, Result
 from webhook.owners import Owner
 
 QUEUED, REMEMBERED = 256, 4096
 PAUSE_SECONDS = 0.1
 """Between two Events: news of a whole cluster at once must not crowd the API server."""
 _TICK_SECONDS, _REQUEST_SECONDS = 1.0, 5.0
-
-
-class Result(StrEnum):
-    """What became of a notice; a metric label."""
-
-    TOLD = "told"
-    FRESH = "fresh"
-    """The same was told within the hour."""
-    DROPPED = "dropped"
-    FAILED = "failed"
 
 
 class Requests(Protocol):

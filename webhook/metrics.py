@@ -21,8 +21,10 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from common.names import WEBHOOK_METRIC_PREFIX
 from common.telemetry import VERSION
+from webhook.auditor import AUDITED, State
 from webhook.decisions import FEATURES, Decision, Feature, Outcome
 from webhook.hooks import PATHS
+from webhook.notices import Result
 from webhook.recognition import Recognition, Verdict
 from webhook.refusals import REFUSALS, Refusal
 from webhook.review import ReviewOutcome
@@ -33,6 +35,11 @@ DURATION_BUCKETS = (
 )
 """Seconds; the API server's own histogram has nothing finer than 5 ms."""
 PATCH_BUCKETS = (256, 512, 1024, 2048, 4096, 8192, 16384, 65536)
+READY_BUCKETS = (
+    *(5, 10, 20, 30, 45, 60, 90, 120, 180, 240, 300),
+    *(420, 600, 900, 1200, 1800, 2700, 3600),
+)
+"""Seconds: 140 GB at 420 MB/s are 333, at 880 MB/s 159."""
 M = TypeVar("M", bound=MetricWrapperBase)
 
 
@@ -92,6 +99,32 @@ class Metrics:
             ("loaded", "refused"),
         )
 
+        self._beside_the_server()
+
+    def _beside_the_server(self) -> None:
+        """Make those of the background parts."""
+        self.leader = self._gauge("leader", "Whether this replica leads: 1, else 0.")
+        self._vllm_pods = self._gauge(
+            "vllm_pods",
+            "vLLM pods by what became of them, as the leading replica sees them.",
+            ("state",),
+            AUDITED,
+        )
+        self._time_to_ready = Histogram(
+            f"{WEBHOOK_METRIC_PREFIX}_pod_ready_seconds",
+            "From scheduled to Ready, once for each vLLM pod, by whether it was injected.",
+            ("injected",),
+            buckets=READY_BUCKETS,
+            registry=self.registry,
+        )
+        _filled(self._time_to_ready, (("true", "false"),))
+        self._events = self._counter(
+            "events", "Events for owners of vLLM pods.", ("result",), Result
+        )
+        self.storage_endpoints = self._gauge(
+            "storage_endpoints", "Storage endpoints that the leading replica keeps for agents."
+        )
+
     def fill(self) -> None:
         """Give each metric whose label values are not known before one of them, for the docs."""
         self._pods.labels(Verdict.SERVES, "rule")
@@ -120,6 +153,19 @@ class Metrics:
         if key not in self._children:
             self._children[key] = counter.labels(*labels)
         return self._children[key]
+
+    def audited(self, counts: Mapping[State, int]) -> None:
+        """Show how many vLLM pods are in each state."""
+        for state in AUDITED:
+            self._vllm_pods.labels(state).set(counts.get(state, 0))
+
+    def became_ready(self, seconds: float, *, is_injected: bool) -> None:
+        """Count a pod that became Ready."""
+        self._time_to_ready.labels(str(is_injected).lower()).observe(seconds)
+
+    def told(self, result: Result) -> None:
+        """Count what became of an Event."""
+        self._events.labels(result).inc()
 
     def _counter(
         self, name: str, text: str, labels: tuple[str, ...] = (), *values: Iterable[str]

@@ -32,6 +32,16 @@ class Reason(StrEnum):
     FAILED_SAFE = "VllmInjectionFailedSafe"
 
 
+class Result(StrEnum):
+    """What became of a notice; a metric label."""
+
+    TOLD = "told"
+    FRESH = "fresh"
+    """The same was told within the hour."""
+    DROPPED = "dropped"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """

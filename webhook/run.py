@@ -19,6 +19,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from common.plain_server import TEXT, PlainServer, Routes
 from common.telemetry import VERSION, Log
 from webhook.app import build
+from webhook.cluster import reach
 from webhook.config import WebhookConfig
 from webhook.decisions import Mutation
 from webhook.hooks import nodes_hook, pods_hook, volumes_hook
@@ -68,7 +69,8 @@ def run(config: WebhookConfig) -> int:
         log,
     )
     policy = PolicyFile(config.policy_file, config.policy_poll_seconds, metrics, log)
-    around = observe(config, os.environ, log)
+    cluster = reach(config, os.environ)
+    around = observe(cluster, config, lambda: policy.policy, metrics, log)
     hooks = _hooks(config, metrics, lambda: policy.policy, around)
     app = build(hooks, _Told(front, log).told, metrics.refused)
     with contextlib.ExitStack() as stack:
@@ -95,8 +97,9 @@ def run(config: WebhookConfig) -> int:
 def _hooks(
     config: WebhookConfig, metrics: Metrics, policy: Callable[[], Policy], around: Surroundings
 ) -> tuple[Hook, ...]:
-    def judged(_review: Review, mutation: Mutation) -> None:
+    def judged(review: Review, mutation: Mutation) -> None:
         metrics.judged(mutation.recognition, mutation.decisions)
+        around.judged(review, mutation)
 
     return (
         pods_hook(policy, around.namespace, judged),

@@ -9,8 +9,8 @@ The environment variable of `drain.propagationSeconds` is
 from collections.abc import Callable
 from typing import Any, Final
 
-from common.names import STARTUP_TAINT
-from common.readers import choice, integer, number, taint_key, text
+from common.names import STARTUP_TAINT, STORAGE_CONFIG_MAP, STORAGE_ENDPOINTS_KEY
+from common.readers import boolean, choice, integer, number, taint_key, text
 from common.settings import Setting
 from webhook.selector import Selector, parse
 
@@ -79,6 +79,26 @@ SETTINGS: tuple[Setting, ...] = (
         text,
         "",
         "how to reach the API server; none: the pod's ServiceAccount, if it has one",
+    ),
+    _row(
+        "cluster.namespace",
+        text,
+        "",
+        "the webhook's own, for Lease and ConfigMap; none: the ServiceAccount's",
+    ),
+    _row("audit.enabled", boolean, default=True, doc="the leader looks for pods that were missed"),
+    _row("events.enabled", boolean, default=True, doc="owners of pods are told by Events"),
+    _row(
+        "storage.enabled",
+        boolean,
+        default=True,
+        doc="the leader keeps the ConfigMap of NFS servers that agents read",
+    ),
+    _row(
+        "storage.configMap",
+        text,
+        STORAGE_CONFIG_MAP,
+        f"its name; the servers stand under the key `{STORAGE_ENDPOINTS_KEY}`",
     ),
     _row("nodes.selector", _selector, Selector(), "nodes that get the gate taint as they register"),
     _row("nodes.taint", taint_key, STARTUP_TAINT, "that taint's key"),

@@ -1,53 +1,87 @@
-"""What the cluster around the webhook says, and the background parts that keep it up to date."""
+"""What the cluster around the webhook says, and the background parts that look after it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from common.names import WEBHOOK_COMMAND
-from common.parse import ConfigError
+from common import names
 from common.telemetry import Log
+from webhook.audit_part import AuditPart
+from webhook.cluster import Cluster
 from webhook.config import WebhookConfig
+from webhook.decisions import Mutation
+from webhook.events import Events
+from webhook.leader import Leadership
+from webhook.metrics import Metrics
 from webhook.namespaces import Namespaces, StorageClasses
+from webhook.notices import Notice
 from webhook.parts import Part
-from webhook.policy import Namespace
-
-TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
-"""Where a pod finds the token of its ServiceAccount, unless that is switched off."""
+from webhook.policy import Namespace, Policy
+from webhook.review import Review
+from webhook.storage_part import StoragePart
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """
-    What a review may need to know; each is read without waiting.
+    What a review may need to know or to tell; nothing of it waits.
 
     Attributes:
         namespace: what a namespace says, by name.
         class_annotations: what a StorageClass says, by name.
-        parts: what has to run for that.
+        judged: hears of each pod that was judged.
+        parts: what has to run for that, and beside it.
     """
 
     namespace: Callable[[str], Namespace] = Namespace
     class_annotations: Callable[[str], Mapping[str, str]] = lambda _name: {}
+    judged: Callable[[Review, Mutation], object] = lambda _review, _mutation: None
     parts: tuple[Part, ...] = ()
 
 
-def observe(config: WebhookConfig, environment: Mapping[str, str], log: Log) -> Surroundings:
-    """
-    Return the surroundings: those of the cluster where there are credentials, else nothing known.
-
-    Raises:
-        ConfigError: The kubeconfig cannot be used.
-    """
-    is_in_pod = "KUBERNETES_SERVICE_HOST" in environment and TOKEN.exists()
-    if not config.cluster_kubeconfig and not is_in_pod:
+def observe(
+    cluster: Cluster | None,
+    config: WebhookConfig,
+    policy: Callable[[], Policy],
+    metrics: Metrics,
+    log: Log,
+) -> Surroundings:
+    """Return the surroundings: those of the cluster, or nothing where it is not reached."""
+    if cluster is None:
         return Surroundings()
-    from common import api_types  # noqa: PLC0415 - with the next
-    from common.api import Api  # noqa: PLC0415 - 150 ms that a webhook without a cluster saves
-
-    try:
-        api = Api(config.cluster_kubeconfig or None, agent=WEBHOOK_COMMAND)
-    except api_types.ConfigError as error:
-        raise ConfigError((f"cluster.kubeconfig: {error}",)) from error
+    api = cluster.api
     namespaces, classes = Namespaces(api, log), StorageClasses(api, log)
-    return Surroundings(namespaces.get, classes.annotations, (namespaces, classes))
+    leadership = Leadership(api, cluster.namespace, names.LEADER_LEASE, cluster.identity, log)
+    metrics.leader.set_function(lambda: float(leadership.is_leading()))
+    events = Events(api, cluster.identity, metrics.told, log)
+    parts: list[Part] = [namespaces, classes, leadership]
+    if config.events_enabled:
+        parts.append(events)
+    if config.audit_enabled:
+        tell = events.tell if config.events_enabled else _tell_nobody
+        parts.append(
+            AuditPart(api, leadership, policy, namespaces, told=metrics, tell=tell, log=log)
+        )
+    if config.storage_enabled:
+        where = cluster.namespace, config.storage_config_map
+        count = metrics.storage_endpoints.set
+        parts.append(StoragePart(api, leadership, *where, count=count, log=log))
+    judged = _teller(events) if config.events_enabled else _hear_nothing
+    return Surroundings(namespaces.get, classes.annotations, judged, tuple(parts))
+
+
+def _teller(events: Events) -> Callable[[Review, Mutation], object]:
+    def judged(review: Review, mutation: Mutation) -> None:
+        if mutation.failure:
+            events.failed_safe(
+                review.object, review.namespace, mutation.failure, is_dry_run=review.is_dry_run
+            )
+
+    return judged
+
+
+def _tell_nobody(_notice: Notice) -> None:
+    """Tell nobody: Events are switched off."""
+
+
+def _hear_nothing(_review: Review, _mutation: Mutation) -> None:
+    """Do nothing: Events are switched off."""

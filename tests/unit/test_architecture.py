@@ -29,6 +29,7 @@ WEBHOOK_EDGES: tuple[str, ...] = (
     "app",
     "audit_part",
     "cli",
+    "cluster",
     "events",
     "follow",
     "leader",

@@ -15,8 +15,8 @@ from tests.unit.webhook.test_auditor import DEPLOYMENT, RS, audited
 from tests.unit.webhook.test_follow import eventually
 from webhook import notices, owners
 from webhook.decisions import Json
-from webhook.events import QUEUED, Events, Result
-from webhook.notices import Notice, Reason
+from webhook.events import QUEUED, Events
+from webhook.notices import Notice, Reason, Result
 
 EVENTS = "/api/v1/namespaces/ml/events"
 REPLICA_SETS = "/apis/apps/v1/namespaces/ml/replicasets"
