@@ -4,7 +4,11 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Final
 
+from common.names import POD_ANNOTATION_INJECTED
 from tests.golden.corpus import Json, cases, dumped
+from webhook.mutate import mutate
+from webhook.patch import escaped
+from webhook.policy import Policy
 from webhook.recognise import recognise
 from webhook.recognition import Arguments, Server
 
@@ -31,7 +35,41 @@ def _server(server: Server) -> Json:
     return {key: value for key, value in said.items() if value not in ("", None)}
 
 
-KINDS: Final[dict[str, Callable[[Json], object]]] = {"recognition": recognition}
+def mutation(pod: Json) -> Json:
+    """Return what is injected into a pod by the default policy: decisions, warnings and patch."""
+    made = mutate(pod, Policy())
+    return {
+        "decisions": {
+            feature.value: f"{entry.outcome}: {entry.reason}"
+            for feature, entry in made.decisions.items()
+        },
+        "warnings": list(made.warnings),
+        "patch": [
+            {name: _without_scripts(value) for name, value in operation.items()}
+            for operation in made.patch
+            # the record is the decisions once more
+            if not operation["path"].endswith(f"/{escaped(POD_ANNOTATION_INJECTED)}")
+        ],
+    }
+
+
+def _without_scripts(value: object) -> object:
+    """Return a value without the drain hook's programs, which tests of their own hold."""
+    if isinstance(value, dict):
+        names = {name: _without_scripts(inner) for name, inner in value.items()}
+        return {name: inner for name, inner in names.items() if name != POD_ANNOTATION_INJECTED}
+    if isinstance(value, list):
+        return [_without_scripts(inner) for inner in value]
+    return "(a program)" if isinstance(value, str) and len(value) > LONGEST else value
+
+
+LONGEST: Final = 1000
+"""Characters of the longest text in a patch that is not a program."""
+
+KINDS: Final[dict[str, Callable[[Json], object]]] = {
+    "recognition": recognition,
+    "mutation": mutation,
+}
 """Each kind's expectation stands in `NAME.KIND.yaml` and is made from the pod by its function."""
 
 
