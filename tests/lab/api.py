@@ -290,6 +290,8 @@ class _NamespaceConnection(http.client.HTTPSConnection):
             self._endpoint.netns, self._endpoint.host, self._endpoint.port, self._timeout_seconds
         )
         try:
+            # headers and body go out as two writes: the second must not wait for the other side
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.sock = self._tls.wrap_socket(raw, server_hostname=self._endpoint.host)
         except BaseException:
             raw.close()

@@ -34,20 +34,17 @@ _NAMESPACE_NAME = "kubernetes.io/metadata.name"
 _SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease", NAMESPACE)
 _ADMISSION = "admissionregistration.k8s.io"
 
+# what every form and image that webhook.forms and webhook.images know as a server holds
+_SIGN = "matches('(?i)vllm|llm-d|kaito|sagemaker-entrypoint')"
+# extended resources have a domain, the built-in ones have none
+_DOMAIN = "r.contains('/')"
 # CEL over one container `c`; each field is asked for before it is read, so that nothing errs
 _CONTAINER_HINTS = (
-    "(has(c.image) && c.image.matches('(?i)vllm'))",
-    "(has(c.command) && c.command.exists(w, w.matches('(?i)vllm')))",
-    "(has(c.args) && c.args.exists(w, w.matches('(?i)vllm')))",
-    (
-        "(has(c.env) && c.env.exists(e, e.name.startsWith('VLLM_')"
-        " || (has(e.value) && e.value.matches('(?i)vllm'))))"
-    ),
-    # extended resources have a domain, the built-in ones have none
-    (
-        "(has(c.resources) && has(c.resources.limits)"
-        " && c.resources.limits.exists(r, r.contains('/')))"
-    ),
+    f"(has(c.image) && c.image.{_SIGN})",
+    f"(has(c.command) && c.command.exists(w, w.{_SIGN}))",
+    f"(has(c.args) && c.args.exists(w, w.{_SIGN}))",
+    f"(has(c.env) && c.env.exists(e, e.name.{_SIGN} || (has(e.value) && e.value.{_SIGN})))",
+    f"(has(c.resources) && has(c.resources.limits) && c.resources.limits.exists(r, {_DOMAIN}))",
 )
 _HINT = " || ".join(_CONTAINER_HINTS)
 _IN_CONTAINERS = " || ".join(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from common.names import POD_LABEL_INJECT
-from tests.lab.api import Answer, ApiClient, Object
+from tests.lab.api import Answer, ApiClient, Object, Session
 from webhook.decisions import Json, Mutation
 from webhook.mutate import mutate
 from webhook.policy import Namespace, Policy
@@ -38,9 +38,10 @@ class Admitted:
 class Judge:
     """One API server with the webhook in it."""
 
-    def __init__(self, admin: ApiClient) -> None:
-        """Make the two namespaces."""
+    def __init__(self, admin: ApiClient, session: Session) -> None:
+        """Make the two namespaces; the session is for the dry runs."""
         self._admin = admin
+        self._session = session
         self._made: set[tuple[str, str]] = set()
         for name, labels in ((INSIDE, {}), (OUTSIDE, {POD_LABEL_INJECT: "disabled"})):
             metadata = {"name": name, "labels": labels}
@@ -54,18 +55,16 @@ class Judge:
         Raises:
             AssertionError: The API server refused one; the message is its own.
         """
-        pod = _bare(pod)
+        pod = bare(pod)
         self._provide(pod)
         plain = _with_claims(self._dry_run(pod, OUTSIDE), pod)
         mutation = mutate(plain, Policy(), Namespace(INSIDE))
-        meant = self._dry_run(_bare(mutation.pod), OUTSIDE)
+        meant = self._dry_run(bare(mutation.pod), OUTSIDE)
         return Admitted(_comparable(self._dry_run(pod, INSIDE)), _comparable(meant), mutation)
 
     def send(self, pod: Json, namespace: str = INSIDE) -> Answer:
         """Have a pod admitted by a dry run, whatever comes of it."""
-        path = f"/api/v1/namespaces/{namespace}/pods?dryRun=All"
-        with self._admin.session(60.0) as session:
-            return session.send("POST", path, pod)
+        return self._session.send("POST", f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod)
 
     def _dry_run(self, pod: Json, namespace: str) -> Json:
         answer = self.send(pod, namespace)
@@ -109,7 +108,7 @@ def _with_claims(plain: Json, pod: Json) -> Json:
     return plain
 
 
-def _bare(pod: Json) -> Json:
+def bare(pod: Json) -> Json:
     """Return the pod as a new one: without what only the API server writes."""
     bare = copy.deepcopy(pod)
     bare.pop("status", None)
@@ -121,7 +120,7 @@ def _bare(pod: Json) -> Json:
 
 def _comparable(pod: Json) -> Json:
     """Return what has to be equal: no times, no identities, no random names."""
-    renamed: Json = _renamed(_bare(pod))
+    renamed: Json = _renamed(bare(pod))
     return renamed
 
 
