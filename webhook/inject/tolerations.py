@@ -10,6 +10,7 @@ only), and MIG and shared slices stand in pools tainted with the whole GPU's nam
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from common.names import TAINT_EFFECT
 from webhook import pods
 from webhook.decisions import Decision, Feature, Json
 from webhook.draft import add_item
@@ -140,14 +141,18 @@ def _covers(present: Any, wanted: Toleration) -> bool:  # noqa: ANN401 - as it c
 
 def _warn_of_the_gate(spec: Json, case: Case) -> None:
     """Warn of a toleration that lets the pod start before the node's network is proven."""
-    for gate in case.policy.gate_taints:
-        wanted = Toleration(gate, effect="NoSchedule")
-        for present in pods.sequence(spec.get("tolerations")):
-            if _covers(present, wanted):
-                named = pods.mapping(present).get("key")
-                what = f"the gate taint {gate}" if named else "every taint, the gate's too"
-                case.warnings.append(
-                    f"the pod tolerates {what}: it may start on a node whose network is not"
-                    " proven; tolerate only the keys that it needs"
-                )
-                return
+    for present in pods.objects(spec.get("tolerations")):
+        key = present.get("key") or ""
+        if (present.get("effect") or TAINT_EFFECT) != TAINT_EFFECT:
+            continue
+        if key in case.policy.gate_taints:
+            what = f"the gate taint {key}"
+        elif not key and present.get("operator") == "Exists":
+            what = "every taint, the gate's too"
+        else:
+            continue
+        case.warnings.append(
+            f"the pod tolerates {what}: it may start on a node whose network is not proven;"
+            " tolerate only the keys that it needs"
+        )
+        return
