@@ -1,119 +1,215 @@
+"""The command `tunegate explain`: what the webhook makes of manifests, without any cluster."""
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from cli.errors import InputError
+from cli.nodes import say, takes_colours
+
+if TYPE_CHECKING:
+    from cli.judged import Judgement
+    from cli.manifests import Document
+    from webhook.policy import Namespace, Policy
+
+WIDTH: Final = 80
+SUFFIXES: Final = (".yaml", ".yml", ".json")
+STDIN: Final = "-"
+_STDIN_NAME: Final = "(stdin)"
+
+SUMMARY = "what the webhook makes of a manifest, why, and what is wrong with it"
+DESCRIPTION = """\
+Reads manifests and says of every pod in them whether it serves vLLM, what the
+webhook would inject and why, what else is wrong, and how the pod would look.
+It runs the webhook's own engine and asks no cluster."""
+
+EPILOG = """\
+Any kind that holds a pod or a pod template is read: Deployment, StatefulSet,
+Job, LeaderWorkerSet, InferenceService, RayCluster, List and whatever else has
+one. A Namespace in the same files counts with its labels and annotations.
+
+outcomes:
+  injected        it will be added
+  user-owned      you have set it; yours stays
+  not-applicable  it would be of no use here
+  disabled        switched off by policy, namespace or annotation
+  failed-safe     in doubt: the pod stays as it is
+
+examples:
+  tunegate explain -f deployment.yaml
+  # what Helm or kustomize make
+  helm template my-release ./chart | tunegate explain -f -
+  kubectl kustomize overlays/prod | tunegate explain -f -
+  # with the administrator's policy, in a namespace that switches one thing off
+  tunegate explain -f . --policy policy.yaml \\
+    --namespace-annotation tunegate.io/disable=preStop
+  # for scripts: every warning
+  tunegate explain -f deployment.yaml -o json | jq -r '.[].warnings[]'
+
+exit codes:
+  0 explained
+  2 bad input: all of it is named with file, line and column, nothing is printed
 """
-What a person should know beside the table: why nodes are not fine, and what was left out. Pure.
-
-Nodes with the same trouble share one paragraph, so that a thousand nodes can be read, too.
-"""
-
-import textwrap
-from collections.abc import Iterable, Sequence
-
-from cli.fleet import Fleet, Outcome, Row
-from cli.table import OUTCOME_COLOUR, clean, paint
-
-PARAGRAPHS = 12
-NAMED = 3
-WIDTH = 80
-
-_Key = tuple[Outcome, str, tuple[str, ...], tuple[str, ...]]
 
 
-def explanation(fleet: Fleet, *, width: int = WIDTH, is_coloured: bool = False) -> list[str]:
-    """Return a paragraph for each kind of trouble in the table's order, the worst wait first."""
-    groups: dict[_Key, list[Row]] = {}
-    for row in fleet.rows:
-        if needs_words(row):
-            groups.setdefault(_key(row), []).append(row)
-    lines: list[str] = []
-    for rows in list(groups.values())[:PARAGRAPHS]:
-        lines += ["", *_paragraph(rows, width, is_coloured=is_coloured)]
-    more = sum(len(rows) for rows in list(groups.values())[PARAGRAPHS:])
-    if more:
-        lines += ["", f"{_nodes(more)} more with other troubles: -o wide says why."]
-    return lines
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    add = parser.add_argument
+    add(
+        "-f",
+        "--filename",
+        action="append",
+        required=True,
+        metavar="FILE",
+        help="a manifest, a folder of manifests, or - for standard input; may be repeated",
+    )
+    add("-R", "--recursive", action="store_true", help="also the folders inside a folder")
+    add("-o", "--output", choices=("text", "json", "yaml"), default="text", help="how to print")
+    add("--policy", metavar="FILE", help="the webhook's policy (default: the defaults)")
+    for what in ("label", "annotation"):
+        add(
+            f"--namespace-{what}",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help=f"judge as if the pods' namespace had this {what}; may be repeated",
+        )
 
 
-def summary(fleet: Fleet, width: int = WIDTH) -> list[str]:
-    """Return how many nodes stand where, and how many were left out."""
-    if not fleet.rows:
-        return textwrap.wrap(_nothing(fleet), width)
-    fine = sum(row.is_fine for row in fleet.rows)
-    closed = sum(not row.is_open for row in fleet.rows)
-    stale = sum(bool(row.stale) for row in fleet.rows)
-    said = f"{_nodes(len(fleet.rows))}: {fine} fine, {closed} with a closed gate, {stale} stale."
-    if fleet.left_out:
-        said += f" Left out: {_nodes(fleet.left_out)} without any sign of tunegate (see --all)."
-    return textwrap.wrap(said, width)
+def run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit code; raises CliError."""
+    from cli.judged import judge  # noqa: PLC0415 - the webhook's engine, which --help can spare
+
+    errors: list[str] = []
+    policy = _policy(options.policy, errors)
+    namespace = _namespace(options, errors)
+    documents = list(_documents(options, errors))
+    if errors:
+        raise InputError(_told(errors))
+    foreign = [one for one in documents if not one.is_kubernetes]
+    kept = [one for one in documents if one.is_kubernetes]
+    if not kept:
+        raise InputError(_told([*map(_foreign, foreign), "no Kubernetes object to explain"]))
+    judgement = judge(kept, policy, namespace)
+    for line in (*map(_foreign, foreign), *judgement.notes):
+        sys.stderr.write(f"note: {_plain(line)}\n")
+    _print(judgement, options.output)
+    return 0
 
 
-def _nothing(fleet: Fleet) -> str:
-    if not fleet.left_out:
-        return "No node to show."
+def _told(errors: list[str]) -> str:
     return (
-        f"No sign of tunegate on any of {_nodes(fleet.left_out)}: is its DaemonSet installed in "
-        "this cluster? --all lists them."
+        "\n  ".join(map(_plain, errors))
+        if len(errors) == 1
+        else "\n  ".join(("bad input:", *map(_plain, errors)))
     )
 
 
-def needs_words(row: Row) -> bool:
-    """Return whether a row's table line leaves a question open."""
-    is_as_asked = row.outcome in (Outcome.TUNED, Outcome.OFF)
-    is_foreign = not row.node.is_known
-    return not (row.is_open and not row.stale and (is_as_asked or is_foreign))
+def _plain(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
-def _key(row: Row) -> _Key:
-    signs = tuple(one.sign.value for one in row.stale)
-    return row.outcome, row.reason, signs, row.node.gate_taints
+def _foreign(document: "Document") -> str:
+    return f"{document.source}:{document.line}: not a Kubernetes object: no apiVersion and kind"
 
 
-def _paragraph(rows: Sequence[Row], width: int, *, is_coloured: bool) -> Iterable[str]:
-    first = rows[0]
-    names = ", ".join(clean(row.node.name) for row in rows[:NAMED])
-    more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
-    head = _wrapped(f"{names}{more}: {_standing(first)}", width)
-    yield from (paint(line, _colour(first), is_coloured=is_coloured) for line in head)
-    for label, text in _sentences(first):
-        yield from _wrapped(f"{label}{clean(text)}", width, indent="  ")
+def _policy(path: str | None, errors: list[str]) -> "Policy":
+    from common.parse import ConfigError  # noqa: PLC0415 - as above
+    from webhook.policy import Policy  # noqa: PLC0415
+    from webhook.settings import decode  # noqa: PLC0415
+
+    if path is None:
+        return Policy()
+    try:
+        return decode(Path(path).read_text(), path)
+    except ConfigError as error:
+        errors += str(error).splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        errors.append(f"{path}: {getattr(error, 'strerror', None) or 'is not text in UTF-8'}")
+    return Policy()
 
 
-def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
-    """Return the text's lines; names and keys stay whole, as they are there to be copied."""
-    return textwrap.wrap(
-        text,
-        width,
-        initial_indent=indent,
-        subsequent_indent=indent * 2,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+def _namespace(options: argparse.Namespace, errors: list[str]) -> "Namespace":
+    from webhook.policy import Namespace  # noqa: PLC0415 - as above
+
+    labels = _pairs("--namespace-label", options.namespace_label, errors)
+    annotations = _pairs("--namespace-annotation", options.namespace_annotation, errors)
+    return Namespace("", labels, annotations)
 
 
-def _standing(row: Row) -> str:
-    """Return e.g. "failed (BlackHole), gate closed"."""
-    is_told = row.reason and row.outcome is not Outcome.TUNED
-    parts = [f"{row.outcome} ({clean(row.reason)})" if is_told else str(row.outcome)]
-    if row.stale:
-        parts.append(f"stale ({', '.join(one.sign for one in row.stale)})")
-    if not row.is_open:
-        parts.append("gate closed")
-    return ", ".join(parts)
+def _pairs(option: str, given: list[str], errors: list[str]) -> dict[str, str]:
+    errors += [f"{option} {one}: must be KEY=VALUE" for one in given if one.find("=") < 1]
+    return dict(one.split("=", 1) for one in given if "=" in one)
 
 
-def _colour(row: Row) -> str | None:
-    is_doubtful = row.stale and row.outcome is Outcome.TUNED
-    return "warn" if is_doubtful else OUTCOME_COLOUR.get(row.outcome)
+def _documents(options: argparse.Namespace, errors: list[str]) -> Iterator["Document"]:
+    from cli.manifests import Problem, read  # noqa: PLC0415 - as above
+
+    seen: set[Path] = set()
+    for path in options.filename:
+        for source, raw in _files(path, seen, errors, is_recursive=options.recursive):
+            for found in read(source, raw):
+                if isinstance(found, Problem):
+                    errors.append(str(found))
+                else:
+                    yield found
 
 
-def _sentences(row: Row) -> Iterable[tuple[str, str]]:
-    if row.message and not (row.stale and row.outcome is Outcome.TUNED):
-        yield "", row.message
-    for one in row.stale:
-        yield "stale: ", one.message
-    if not row.is_open:
-        yield "gate held by ", ", ".join(row.node.gate_taints)
-        if row.outcome is Outcome.TUNED and not row.stale:
-            yield "", "Its agent takes that away within seconds; if it stays, read its pod's log."
+def _files(
+    path: str, seen: set[Path], errors: list[str], *, is_recursive: bool
+) -> Iterator[tuple[str, bytes]]:
+    """Yield each file's name and bytes, once; what cannot be read goes to the errors."""
+    if path == STDIN:
+        if Path(STDIN) not in seen:
+            yield from _read(_STDIN_NAME, sys.stdin.buffer, errors)
+        seen.add(Path(STDIN))
+        return
+    try:
+        for file in _manifests(Path(path), is_recursive=is_recursive):
+            if (real := file.resolve()) not in seen:
+                seen.add(real)
+                with file.open("rb") as opened:
+                    yield from _read(str(file), opened, errors)
+    except OSError as error:
+        errors.append(f"{error.filename or path}: {error.strerror}")
 
 
-def _nodes(number: int) -> str:
-    return f"{number} node" if number == 1 else f"{number} nodes"
+def _read(name: str, opened: BinaryIO, errors: list[str]) -> Iterator[tuple[str, bytes]]:
+    from cli.manifests import MAX_BYTES  # noqa: PLC0415 - as above
+
+    raw = opened.read(MAX_BYTES + 1)
+    if len(raw) > MAX_BYTES:
+        errors.append(f"{name}: larger than {MAX_BYTES >> 20} MiB: is this a manifest?")
+    else:
+        yield name, raw
+
+
+def _manifests(path: Path, *, is_recursive: bool) -> list[Path]:
+    """Return a file itself, or the manifests in a folder; raises OSError if there are none."""
+    if not path.is_dir():
+        return [path]
+    found = path.rglob("*") if is_recursive else path.iterdir()
+    kept = [one for one in sorted(found) if one.suffix in SUFFIXES and one.is_file()]
+    if not kept:
+        raise OSError(0, f"has no file that ends in {', '.join(SUFFIXES)}", str(path))
+    return kept
+
+
+def _print(judgement: "Judgement", output: str) -> None:
+    from cli import judged_text  # noqa: PLC0415 - as above
+    from cli.judged import pod_object  # noqa: PLC0415
+
+    shown = [pod_object(one) for one in judgement.pods]
+    if output == "json":
+        say(f"{json.dumps(shown, indent=2, ensure_ascii=False)}\n")
+    elif output == "yaml":
+        say(judged_text.yaml_text(shown))
+    else:
+        is_terminal = sys.stdout.isatty()
+        width = shutil.get_terminal_size((WIDTH, 24))[0] if is_terminal else WIDTH
+        lines = judged_text.text(judgement, width, is_cut=is_terminal, is_coloured=takes_colours())
+        say("".join(f"{line}\n" for line in lines))

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from cli.document import row_line
-from cli.explain import explanation, summary
 from cli.fleet import Choice, Fleet, Row, fleet
 from cli.follow import Event, Found, Listing, Lost, News
 from cli.node import Node, read_node
 from cli.table import NARROW, WIDE, clean, head_of, line_of, paint, table, widths_of
+from cli.troubles import explanation, summary
 from common.record import dataclass
 
 TICK_SECONDS = 1.0

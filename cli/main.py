@@ -10,26 +10,47 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Protocol
 
-from cli import nodes
+from cli import explain, nodes
 from cli.errors import CliError
 from common.telemetry import VERSION
 
 FAILED, BAD_INPUT = 1, 2
 
 _DESCRIPTION = """\
-Looks after a fleet of nodes that tunegate tunes, from wherever a kubeconfig is.
-It reads the cluster with your own rights; on the nodes works tunegate-agent."""
+Looks after vLLM on GPU nodes that tunegate tunes, from where a kubeconfig is.
+It reads the cluster with your own rights and changes nothing. On the nodes
+works tunegate-agent, beside the API server tunegate-webhook."""
 
 _EPILOG = """\
 examples:
-  {program} nodes            which nodes are ready for vLLM, which not, why
-  {program} nodes --watch    the same, kept up to date
-  {program} nodes --help     all about it
+  {program} nodes              which nodes are ready for vLLM, which not, why
+  {program} nodes --watch      the same, kept up to date
+  {program} explain -f FILE    what the webhook makes of a manifest, and what
+                               is wrong with it; asks no cluster
+  {program} explain --help     all about it
 
 exit codes: 0 done; 1 the cluster refused, or --check found something;
 2 bad input
 """
+
+
+class Command(Protocol):
+    """What the module of a command has."""
+
+    SUMMARY: str
+    DESCRIPTION: str
+    EPILOG: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the command's options."""
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Run the command and return its exit code; raises CliError."""
+
+
+COMMANDS: dict[str, Command] = {"nodes": nodes, "explain": explain}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,12 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal may not know every character
     program = program_name(sys.argv[0])
-    parser = _parser(program)
-    options = parser.parse_args(arguments)
-    if options.watch and options.check:
-        parser.error("--check looks once, --watch for ever: give one of them")
+    options = _parser(program).parse_args(arguments)
     try:
-        return nodes.run(options)
+        return COMMANDS[options.command].run(options)
     except CliError as error:
         return _refuse(f"{program} {options.command}", str(error), error.exit_code)
     except ModuleNotFoundError as error:
@@ -56,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return FAILED  # whoever read the output has gone
         return _refuse(program, f"cannot print: {error.strerror}", FAILED)
     except KeyboardInterrupt:
-        return 0 if options.watch else FAILED
+        return 0 if getattr(options, "watch", False) else FAILED
 
 
 def program_name(invoked: str) -> str:
@@ -75,14 +93,15 @@ def _parser(program: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tunegate {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    command = commands.add_parser(
-        "nodes",
-        help="every node: outcome, MTU, since when, stale, gate, and why",
-        description=nodes.DESCRIPTION,
-        epilog=nodes.EPILOG.replace("  tunegate ", f"  {program} "),
-        formatter_class=raw,
-    )
-    nodes.add_arguments(command)
+    for name, module in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=module.SUMMARY,
+            description=module.DESCRIPTION,
+            epilog=module.EPILOG.replace(f"tunegate {name}", f"{program} {name}"),
+            formatter_class=raw,
+        )
+        module.add_arguments(command)
     return parser
 
 

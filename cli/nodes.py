@@ -8,16 +8,17 @@ from collections.abc import Iterable
 
 from cli import live
 from cli.document import fleet_json
-from cli.errors import CliError
-from cli.explain import WIDTH, explanation, summary
+from cli.errors import CliError, InputError
 from cli.fleet import Choice, Fleet, fleet
 from cli.follow import Query, follow
 from cli.node import read_node
 from cli.table import table
+from cli.troubles import WIDTH, explanation, summary
 from common import names
 
 FINE, NOT_FINE = 0, 1
 
+SUMMARY = "every node: outcome, MTU, since when, stale, gate, and why"
 DESCRIPTION = """\
 Shows what each node's agent says, how long it has said so, whether that can
 still be believed, and whether the node's gate lets pods in. One request,
@@ -85,6 +86,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit code; raises CliError."""
+    if options.watch and options.check:
+        raise InputError("--check looks once, --watch for ever: give one of them")
     from cli.cluster import Cluster  # noqa: PLC0415 - a quarter of a second that --help can spare
 
     only = tuple(dict.fromkeys(name.removeprefix("node/") for name in options.names))
@@ -115,7 +118,7 @@ def _print(shown: Fleet, options: argparse.Namespace) -> None:
 
 
 def _text(shown: Fleet, *, is_wide: bool) -> list[str]:
-    is_coloured = _is_coloured()
+    is_coloured = takes_colours()
     columns = _size()[0] if sys.stdout.isatty() else None
     words_width = columns or WIDTH
     lines: list[str] = []
@@ -140,7 +143,7 @@ def _output(options: argparse.Namespace) -> live.Output:
     is_wide = options.output == "wide"
     if sys.stdout.isatty() and options.output != "json":
         say("\x1b[2J")
-        return live.Screen(say, _size, is_wide, _is_coloured())
+        return live.Screen(say, _size, is_wide, takes_colours())
     return live.Lines(say, _complain, is_wide=is_wide, is_json=options.output == "json")
 
 
@@ -159,6 +162,7 @@ def _size() -> tuple[int, int]:
     return shutil.get_terminal_size((WIDTH, 24))
 
 
-def _is_coloured() -> bool:
+def takes_colours() -> bool:
+    """Return whether standard output takes colours."""
     is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return sys.stdout.isatty() and not is_plain

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cli.document import fleet_json
-from cli.explain import explanation, summary
 from cli.fleet import Choice, Fleet, fleet
 from cli.node import read_node
 from cli.table import table
+from cli.troubles import explanation, summary
 from common import names
 
 NOW = 1795262400.0

@@ -6,12 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from cli import explain
 from cli.document import fleet_json
 from cli.fleet import Choice, Outcome, Sign, fleet
-from cli.main import main
+from cli.judged import judge, pod_object
+from cli.main import COMMANDS, main
+from cli.manifests import Document
 from cli.node import read_node
 from cli.table import NARROW, WIDE
 from tests.lab.fleet import fleet_node
+from tests.unit.webhook.warn.manifests import deployment
+from webhook.decisions import Outcome as FeatureOutcome
+from webhook.policy import Namespace, Policy
 
 DOCUMENT = Path("docs/cli.md").read_text()
 
@@ -52,19 +58,32 @@ def test_every_json_field_is_documented() -> None:
     assert re.findall(r"`([^`]+)`", gate) == list(node["gate"])
 
 
-def test_every_option_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_is_documented(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """And the help has no other."""
     with pytest.raises(SystemExit):
-        main(["nodes", "--help"])
-    told = set(
-        re.findall(r"(?<![\w-])--?[a-z][a-z-]*", capsys.readouterr().out.split("columns:")[0])
-    )
-    assert {name for name in named("nodes") if name.startswith("-")} == told - {"-h", "--help"}
+        main([command, "--help"])
+    usage = capsys.readouterr().out.partition("options:")[2].partition("\n\n")[0]
+    told = set(re.findall(r"(?<![\w-])--?[A-Za-z][a-z-]*", usage))
+    assert {name for name in named(command) if name.startswith("-")} == told - {"-h", "--help"}
+
+
+def test_every_field_of_an_explained_pod_is_documented() -> None:
+    """In the order in which they are printed."""
+    document = Document("f", 1, deployment())
+    (judged,) = judge([document], Policy(), Namespace()).pods
+    assert named("JSON of explain") == list(pod_object(judged))
+
+
+def test_every_outcome_of_a_feature_is_documented() -> None:
+    """In the text and in the help."""
+    assert named("Outcomes of a feature") == [outcome.value for outcome in FeatureOutcome]
+    assert [one for one in FeatureOutcome if f"\n  {one.value} " not in explain.EPILOG] == []
 
 
 def test_help_fits_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
     """Every line of it."""
-    for arguments in (["--help"], ["nodes", "--help"]):
+    for arguments in (["--help"], *([command, "--help"] for command in COMMANDS)):
         with pytest.raises(SystemExit):
             main(arguments)
     lines = capsys.readouterr().out.splitlines()

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from cli.document import fleet_json
-from cli.explain import PARAGRAPHS, explanation, summary
 from cli.fleet import Choice, Fleet, fleet
 from cli.node import read_node
 from cli.table import clean, table
+from cli.troubles import PARAGRAPHS, explanation, summary
 from tests.lab.api import Object
 from tests.lab.fleet import fleet_node, small_fleet
 
