@@ -168,14 +168,15 @@ def end_serving() -> None:
 
 def say(line: str) -> None:
     """Write to the container's log; to the hook's own output where that cannot be reached."""
-    text = ("tunegate preStop: " + line + "\n").encode()
-    for path in ("/proc/1/fd/1",) * is_ours("1") + ("/proc/self/fd/1",):
+    text = f"tunegate preStop: {line}\n".encode()
+    for path in ("/proc/1/fd/1",) * is_ours("1") + ("",):
         try:
-            log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY)
-            os.write(log, text)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY
+            os.write(os.open(path, flags) if path else 1, text)
         except OSError:
             continue
         return
+
 
 
 def drain(seconds: float, propagation: float, scheme: str, host: str, ports: list[int]) -> str:

@@ -172,7 +172,7 @@ main() {
   begun=$((now + 1)) end=$((now + $1))
   for python in python3 python; do
     now
-    if "$python" -I -S -c "$6" $((end - now)) "$2" "$3" "$4" "$5" 2>/dev/null; then return; fi
+    if "$python" -B -I -S -c "$6" $((end - now)) "$2" "$3" "$4" "$5" 2>/dev/null; then return; fi
   done
   if command -v curl && command -v awk; then drain; else wait_blindly; fi >/dev/null
   say "$outcome"
