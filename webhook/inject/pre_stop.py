@@ -13,7 +13,7 @@ from webhook.containers import LOOPBACK
 from webhook.decisions import Decision, Feature, Json
 from webhook.draft import add_field
 from webhook.inject.case import Case, Part, State, decide_parts, server_containers
-from webhook.inject.drain_hook import command
+from webhook.inject.drain_hook import command, knows
 from webhook.recognition import Server
 
 DEFAULT_GRACE_SECONDS: Final = 30
@@ -66,14 +66,14 @@ def is_reachable(server: Server) -> bool:
     # what no probe reaches from outside, the hook may: loopback, and a port for each rank
     inside = said.host in LOOPBACK or "data-parallel-multi-port-external-lb" in said.flags
     asks_certificate = said.flags.get("ssl-cert-reqs") == "2"
-    return said.port is not None and (server.http or (inside and not asks_certificate))
+    return knows(server) and (server.http or (inside and not asks_certificate))
 
 
 def _hook(server: Server, container: Json, seconds: int, case: Case) -> Part:
     name = server.container
     there = handler_there(container)
     if not is_reachable(server):
-        why = server.why_no_http or "its port is not visible in the manifest"
+        why = server.why_no_http or "the manifest does not show where it listens"
         return _own(name) if there is not None else Part(State.BARRED, name, why)
     if seconds < 1:
         return _own(name) if there is not None else Part(State.BARRED, name, "no time to drain")

@@ -38,6 +38,7 @@ def test_port_scheme_and_address_are_the_servers_own() -> None:
 @pytest.mark.parametrize("host", ["$(POD_IP)", "$POD_IP", "${POD_IP}"])
 def test_an_address_from_the_environment_is_expanded_by_the_hook(host: str) -> None:
     """Kubelet expands variables in a container's command, and not in a hook's."""
+    assert drain_hook.knows(server(Arguments(host=host)))
     command = drain_hook.command(server(Arguments(host=host)), 120, 5)
     assert command[2].splitlines()[0] == 'set -- "$1" "$2" "$3" "${POD_IP:-127.0.0.1}" "$5" "$6"'
 
@@ -47,7 +48,8 @@ def test_an_address_from_the_environment_is_expanded_by_the_hook(host: str) -> N
 )
 def test_an_unknown_place_is_refused(arguments: Arguments) -> None:
     """A hook that asks the wrong place would take a busy server for one that has gone."""
-    with pytest.raises(ValueError, match="of container vllm is not known"):
+    assert not drain_hook.knows(server(arguments))
+    with pytest.raises(ValueError, match="where container vllm listens is not known"):
         settings(arguments)
 
 

@@ -34,6 +34,14 @@ _SHELL: Final = _script("drain.sh")
 _PYTHON: Final = _script("drain.py")
 
 
+def knows(server: Server) -> bool:
+    """Return whether it can be known where the server listens, in the pod at the latest."""
+    host = server.arguments.host
+    return server.arguments.port is not None and (
+        "$" not in host or bool(_VARIABLE.fullmatch(host))
+    )
+
+
 def command(server: Server, timeout_seconds: int, propagation_seconds: int) -> list[str]:
     """
     Return the exec command of the preStop hook for one server.
@@ -44,19 +52,17 @@ def command(server: Server, timeout_seconds: int, propagation_seconds: int) -> l
         propagation_seconds: no sample counts before; endpoints still send requests until then.
 
     Raises:
-        ValueError: where the server listens is not known; its text is the reason.
+        ValueError: where the server listens is not known; `knows` tells before.
 
     """
     arguments = server.arguments
-    if arguments.port is None:
-        raise ValueError(f"the port of container {server.container} is not known")
+    if arguments.port is None or not knows(server):
+        raise ValueError(f"where container {server.container} listens is not known")
     ranks = arguments.data_parallel_local if _serves_one_port_a_rank(server) else 1
     ports = " ".join(str(arguments.port + rank) for rank in range(ranks))
-    host = arguments.host.strip("[]") or LOOPBACK
     settings = [str(timeout_seconds), str(propagation_seconds), arguments.scheme.lower()]
+    host = arguments.host.strip("[]") or LOOPBACK
     variable = _VARIABLE.fullmatch(host)
-    if variable is None and "$" in host:
-        raise ValueError(f"the address of container {server.container} is not known")
     if variable is None:
         return ["sh", "-c", _SHELL, NAME, *settings, host, ports, _PYTHON]
     # kubelet expands variables in a container's command, not in a hook's

@@ -178,7 +178,6 @@ def say(line: str) -> None:
         return
 
 
-
 def drain(seconds: float, propagation: float, scheme: str, host: str, ports: list[int]) -> str:
     """Wait for two samples in a row without a request, and return why the wait is over."""
     begun = time.monotonic()
