@@ -121,12 +121,14 @@ class Api:
             raise BrokenOffError(self.host, _plain(error)) from error
         finally:
             answer.close()
-        decoded = _decoded(text)
+        decoded, now_seconds = _decoded(text), _server_clock(answer.headers.get("Date"))
         if not OK <= answer.status < MULTIPLE_CHOICES:
-            raise refusal(answer.status, decoded)
+            refused = refusal(answer.status, decoded)
+            refused.now_seconds = now_seconds
+            raise refused
         if not decoded:
             raise ApiError(answer.status, "NotJson", "the answer is no JSON object")
-        return Answer(decoded, _server_clock(answer.headers.get("Date")))
+        return Answer(decoded, now_seconds)
 
     def list_pages(
         self, path: str, query: Mapping[str, str] | None = None, page_items: int = PAGE_ITEMS
@@ -276,7 +278,10 @@ def _configure(settings: client.Configuration, kubeconfig: str | None, context: 
     paths = [Path(path).expanduser() for path in places.split(os.pathsep) if path]
     found = os.pathsep.join(str(path) for path in paths if path.exists())
     if not found and kubeconfig is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
-        config.load_incluster_config(client_configuration=settings)
+        try:
+            config.load_incluster_config(client_configuration=settings)
+        except (config.ConfigException, OSError) as error:
+            raise BadConfigError("of the pod's ServiceAccount", (), str(error)) from error
         return
     if not found:
         raise NoConfigError(places)

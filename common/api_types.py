@@ -5,6 +5,7 @@ Free of any client library, so that what decides and what stands in for a server
 these without loading one. Statuses: Kubernetes API conventions, "HTTP status codes".
 """
 
+import time
 from dataclasses import dataclass
 from http.client import CONFLICT, GONE, NOT_FOUND
 from typing import Any
@@ -49,12 +50,14 @@ class ApiError(Exception):
         status: HTTP status; 0 where there was no answer.
         reason: Kubernetes' word for it (`AlreadyExists`, `Invalid`); "" where none was given.
         message: the server's sentence.
+        now_seconds: the server's clock (epoch seconds), one's own where there was no answer.
     """
 
     def __init__(self, status: int, reason: str, message: str) -> None:
         """Keep what was said."""
         super().__init__(status, reason, message)
         self.status, self.reason, self.message = status, reason, message
+        self.now_seconds = time.time()
 
     def __str__(self) -> str:
         """Return status, reason and message as one line."""

@@ -50,6 +50,10 @@ STORAGE_CONFIG_MAP: Final = "tunegate-storage-endpoints"
 STORAGE_ENDPOINTS_KEY: Final = "endpoints"
 """The ConfigMap that agents mount, and the name of the file in it."""
 
+SECRET_LABEL: Final = "tunegate.io/secret"  # noqa: S105 - a label
+"""Marks the Secrets that the webhook writes; one with content but without it is never touched."""
+SECRET_SERVING: Final = "serving"  # noqa: S105 - its value
+
 AGENT_COMMAND: Final = "tunegate-agent"
 WEBHOOK_COMMAND: Final = "tunegate-webhook"
 AGENT_METRIC_PREFIX: Final = "tunegate_agent"

@@ -38,7 +38,9 @@ def _default(row: Setting) -> str:
         return duration_text(row.default)
     if isinstance(row.default, bool):
         return str(row.default).lower()
-    return str(row.default) if row.default != () else ""
+    if isinstance(row.default, tuple):
+        return ", ".join(row.default)
+    return str(row.default)
 
 
 def refusals() -> str:

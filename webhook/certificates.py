@@ -57,6 +57,7 @@ class Problem(StrEnum):
     NO_CONFIGURATION = "no-configuration"
     UNVERIFIED = "unverified-replicas"
     FORBIDDEN = "forbidden"
+    REFUSED = "refused"
     UNREACHABLE = "unreachable"
 
 

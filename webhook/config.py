@@ -14,6 +14,9 @@ from webhook.load import Limits
 from webhook.schema import SETTINGS
 from webhook.selector import Selector
 
+POD_NAMESPACE = "POD_NAMESPACE"
+"""Set by the downward API in every installation."""
+
 
 @dataclass(frozen=True, slots=True)
 class WebhookConfig:
@@ -27,6 +30,13 @@ class WebhookConfig:
     tls_certificate_file: str
     tls_key_file: str
     tls_min_version: str
+    certificates_secret: str
+    certificates_service: str
+    certificates_mutating_configurations: tuple[str, ...]
+    certificates_validating_configurations: tuple[str, ...]
+    certificates_ca_lifetime_seconds: float
+    certificates_leaf_lifetime_seconds: float
+    certificates_settle_seconds: float
     policy_file: str
     policy_poll_seconds: float
     limits_body_bytes: int
@@ -85,6 +95,7 @@ def decode(content: str, path: str, environment: Mapping[str, str]) -> WebhookCo
                 values[row.attribute] = row.read(raw)
             except ValueError as error:
                 errors.append(f"{where}: {error}")
+    values["cluster_namespace"] = values["cluster_namespace"] or environment.get(POD_NAMESPACE, "")
     errors += _together(values)
     if errors:
         raise ConfigError(tuple(errors))
@@ -98,4 +109,9 @@ def _together(values: Mapping[str, Any]) -> list[str]:
         errors.append("tls.certificateFile and tls.keyFile: set both or none")
     if values["limits_held_bytes"] < values["limits_body_bytes"]:
         errors.append("limits.heldBytes: must be at least limits.bodyBytes, or no review fits")
+    ca_seconds = values["certificates_ca_lifetime_seconds"]
+    if values["certificates_leaf_lifetime_seconds"] > ca_seconds / 3:
+        errors.append("certificates.leafLifetimeSeconds: must be at most a third of the CA's")
+    if values["certificates_settle_seconds"] > ca_seconds / 10:
+        errors.append("certificates.settleSeconds: must be at most a tenth of the CA's lifetime")
     return errors

@@ -22,6 +22,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from common.names import WEBHOOK_METRIC_PREFIX
 from common.telemetry import VERSION
 from webhook.auditor import AUDITED, State
+from webhook.certificates import Problem
 from webhook.decisions import FEATURES, Decision, Feature, Outcome
 from webhook.hooks import PATHS
 from webhook.notices import Result
@@ -89,16 +90,7 @@ class Metrics:
         self.part_failures = self._counter(
             "part_failures", "Background parts that broke off and were started again.", ("part",)
         )
-        self.certificate_not_after = self._gauge(
-            "certificate_not_after_timestamp_seconds", "When the certificate served now expires."
-        )
-        self.certificate_loads = self._counter(
-            "certificate_loads",
-            "Certificates taken up, or found unusable.",
-            ("result",),
-            ("loaded", "refused"),
-        )
-
+        self._make_certificates()
         self._beside_the_server()
 
     def _beside_the_server(self) -> None:
@@ -166,6 +158,42 @@ class Metrics:
     def told(self, result: Result) -> None:
         """Count what became of an Event."""
         self._events.labels(result).inc()
+
+    def _make_certificates(self) -> None:
+        """Make those of the serving certificates."""
+        self.certificate_not_after = self._gauge(
+            "certificate_not_after_timestamp_seconds", "When the certificate served now expires."
+        )
+        self.certificate_loads = self._counter(
+            "certificate_loads",
+            "Certificates taken up, or found unusable.",
+            ("result",),
+            ("loaded", "refused"),
+        )
+        self.ca_not_after = self._gauge(
+            "ca_not_after_timestamp_seconds", "When the CA in the Secret expires; 0: there is none."
+        )
+        self.ca_bundle_mismatch = self._gauge(
+            "ca_bundle_mismatch", "Whether a live configuration lacks the CA in use: 1, else 0."
+        )
+        self.certificate_renewals = self._counter(
+            "certificate_renewals",
+            "CAs that this replica made, and serving certificates it renewed.",
+            ("what",),
+            ("ca", "leaf"),
+        )
+        self.certificate_errors = self._counter(
+            "certificate_errors",
+            "Requests for certificates that failed; conflict: another replica was faster.",
+            ("error",),
+            ("conflict", Problem.FORBIDDEN, Problem.REFUSED, Problem.UNREACHABLE),
+        )
+        self.certificate_problem = self._gauge(
+            "certificate_problem",
+            "What is wrong with the certificates now: 1, else 0.",
+            ("problem",),
+            Problem,
+        )
 
     def _counter(
         self, name: str, text: str, labels: tuple[str, ...] = (), *values: Iterable[str]

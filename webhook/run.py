@@ -12,7 +12,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -34,9 +33,9 @@ from webhook.quiet import quiet_libraries
 from webhook.readiness import Readiness
 from webhook.review import Hook, Response, Review
 from webhook.server import WebhookServer
+from webhook.serving import serving_of
 from webhook.surroundings import Surroundings, observe
 from webhook.tls import listening_context
-from webhook.tls_files import FileServing
 
 SWITCH_SECONDS = 0.0005
 """How long a background thread may keep the event loop waiting (sys.setswitchinterval)."""
@@ -53,7 +52,7 @@ def run(config: WebhookConfig) -> int:
     Serve until told to stop; return 0, or 1 when a second signal cut it short.
 
     Raises:
-        ConfigError: The policy file or the kubeconfig cannot be used.
+        ConfigError: The policy file or the kubeconfig cannot be used, or there is no certificate.
         ListenError: A port is taken or forbidden.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -61,15 +60,9 @@ def run(config: WebhookConfig) -> int:
     quiet_libraries(log)
     load = Load(config.limits_wait_seconds, config.limits_reviews, config.limits_held_bytes)
     front = Front(config.limits, load, metrics)
-    serving = FileServing(
-        Path(config.tls_certificate_file),
-        Path(config.tls_key_file),
-        config.tls_min_version,
-        metrics,
-        log,
-    )
-    policy = PolicyFile(config.policy_file, config.policy_poll_seconds, metrics, log)
     cluster = reach(config, os.environ)
+    serving = serving_of(config, cluster, metrics, log)
+    policy = PolicyFile(config.policy_file, config.policy_poll_seconds, metrics, log)
     around = observe(cluster, config, lambda: policy.policy, metrics, log)
     hooks = _hooks(config, metrics, lambda: policy.policy, around)
     app = build(hooks, _Told(front, log).told, metrics.refused)

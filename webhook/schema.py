@@ -10,14 +10,19 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from common.names import STARTUP_TAINT, STORAGE_CONFIG_MAP, STORAGE_ENDPOINTS_KEY
-from common.readers import boolean, choice, integer, number, taint_key, text
+from common.readers import boolean, choice, integer, number, strings, taint_key, text
 from common.settings import Setting
 from webhook.selector import Selector, parse
 
 MIB: Final = 1024 * 1024
+YEAR_SECONDS: Final = 365 * 86400
 TLS_1_2: Final = "1.2"
 TLS_1_3: Final = "1.3"
 _PORT = integer(0, 65535)
+
+
+def _names(raw: object) -> tuple[str, ...]:
+    return tuple(strings(raw))
 
 
 def _selector(raw: object) -> Selector:
@@ -44,9 +49,51 @@ SETTINGS: tuple[Setting, ...] = (
         "where /healthz, /readyz and /metrics listen, in plain HTTP",
     ),
     _row("status.port", _PORT, 9470, "their port; 0 takes any free one"),
-    _row("tls.certificateFile", text, "", "certificate chain, PEM, the leaf first; read again"),
+    _row(
+        "tls.certificateFile",
+        text,
+        "",
+        "certificate chain, PEM, the leaf first; read again; none: the webhook makes its own",
+    ),
     _row("tls.keyFile", text, "", "its private key, PEM; read again"),
     _row("tls.minVersion", choice(TLS_1_2, TLS_1_3), TLS_1_2, "oldest TLS version to accept"),
+    _row(
+        "certificates.secret",
+        text,
+        "tunegate-webhook-serving",
+        "without files: the Secret that the replicas keep their CA in",
+    ),
+    _row("certificates.service", text, "tunegate-webhook", "the Service that is called"),
+    _row(
+        "certificates.mutatingConfigurations",
+        _names,
+        ("tunegate-webhook",),
+        "configurations whose CA bundle is kept: MutatingWebhookConfigurations",
+    ),
+    _row(
+        "certificates.validatingConfigurations",
+        _names,
+        ("tunegate-webhook",),
+        "ValidatingWebhookConfigurations",
+    ),
+    _row(
+        "certificates.caLifetimeSeconds",
+        number(10, 10 * YEAR_SECONDS),
+        YEAR_SECONDS,
+        "how long a new CA is valid; renewed after two thirds of it",
+    ),
+    _row(
+        "certificates.leafLifetimeSeconds",
+        number(3, YEAR_SECONDS),
+        7 * 86400,
+        "the same of a serving certificate; at most a third of the CA's",
+    ),
+    _row(
+        "certificates.settleSeconds",
+        number(0, 86400),
+        60,
+        "how long API servers may take to use a changed CA bundle",
+    ),
     _row("policy.file", text, "", "what to inject, YAML; read again while running; none: defaults"),
     _row("policy.pollSeconds", number(0.1, 3600), 2, "how often the policy file is looked at"),
     _row(
@@ -84,7 +131,7 @@ SETTINGS: tuple[Setting, ...] = (
         "cluster.namespace",
         text,
         "",
-        "the webhook's own, for Lease and ConfigMap; none: the ServiceAccount's",
+        "the webhook's own namespace; none: POD_NAMESPACE, or the ServiceAccount's",
     ),
     _row("audit.enabled", boolean, default=True, doc="the leader looks for pods that were missed"),
     _row("events.enabled", boolean, default=True, doc="owners of pods are told by Events"),

@@ -6,7 +6,11 @@ together; so each pair gets a context of its own, which replaces the one before 
 (ssl.SSLObject.context, set from the SNI callback; called for clients without SNI, too).
 """
 
+import os
 import ssl
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Final, Protocol
 
 from webhook.schema import TLS_1_3
@@ -47,3 +51,40 @@ def listening_context(serving: Serving, min_version: str) -> ssl.SSLContext:
 
     context.sni_callback = choose
     return context
+
+
+def load_pair(context: ssl.SSLContext, certificate_pem: bytes, key_pem: bytes) -> None:
+    """
+    Load a pair from memory into a context that nobody uses yet.
+
+    OpenSSL wants files; these are in memory (memfd_create(2)) and seen by this process alone. Where
+    /proc or memfd is missing they are files of mode 0600 in /tmp for as long as the call lasts.
+
+    Raises:
+        ssl.SSLError: The pair cannot be used.
+        OSError: There is no place for it.
+    """
+    with ExitStack() as stack:
+        certificate = stack.enter_context(_in_memory(certificate_pem))
+        key = stack.enter_context(_in_memory(key_pem))
+        context.load_cert_chain(certificate, key)
+
+
+@contextmanager
+def _in_memory(content: bytes) -> Iterator[str]:
+    """Give a path that these bytes can be read from."""
+    try:
+        fd = os.memfd_create("tunegate-tls", os.MFD_CLOEXEC)
+    except (AttributeError, OSError):
+        fd = -1
+    path = f"/proc/self/fd/{fd}"
+    with ExitStack() as stack:
+        if fd >= 0:
+            stack.callback(os.close, fd)
+            os.write(fd, content)
+        if not os.access(path, os.R_OK):
+            file = stack.enter_context(tempfile.NamedTemporaryFile(dir="/tmp"))
+            file.write(content)
+            file.flush()
+            path = file.name
+        yield path

@@ -103,7 +103,7 @@ class WebhookPods:
         namespace, address = self._network.pod()
         self._admin.post(_PODS, _pod(name))
         settings = dict(environment) | {
-            "KUBECONFIG": str(self._kubeconfig(name)),
+            "TUNEGATE_WEBHOOK_CLUSTER_KUBECONFIG": str(self._kubeconfig(name)),
             "POD_NAME": name,
             "POD_NAMESPACE": NAMESPACE,
             "POD_IP": address,

@@ -76,6 +76,7 @@ def test_a_refusal_has_status_reason_and_message(
     assert type(raised.value) is kind
     assert (raised.value.status, raised.value.reason) == (status, "Because")
     assert str(raised.value) == f"{status} Because: of this"
+    assert raised.value.now_seconds == NOON
     assert len(server.asked) == 1
 
 
