@@ -93,9 +93,12 @@ OWN_RULES: Final[Sequence[Rule]] = (
 )
 """In the webhook's own namespace: its certificates, its leader's lease, its peers."""
 
+_KEPT: Final = ("get", "list", "watch", "patch")
+"""List and watch fit a rule with names where the request selects one by metadata.name."""
+
 CLUSTER_RULES: Final[Sequence[Rule]] = (
-    Rule(_ADMISSION, "mutatingwebhookconfigurations", ("get", "patch"), (NAME,)),
-    Rule(_ADMISSION, "validatingwebhookconfigurations", ("get", "patch"), (NAME,)),
+    Rule(_ADMISSION, "mutatingwebhookconfigurations", _KEPT, (NAME,)),
+    Rule(_ADMISSION, "validatingwebhookconfigurations", _KEPT, (NAME,)),
     Rule("", "namespaces", ("get", "list", "watch")),
     Rule("", "pods", ("get", "list", "watch")),
     Rule("", "persistentvolumes", ("get", "list", "watch")),
