@@ -21,6 +21,7 @@ from webhook.inject.pre_stop import (
     handler,
     handler_there,
     is_reachable,
+    is_same,
 )
 from webhook.recognition import Server
 
@@ -121,7 +122,7 @@ def _budgets(pod: Json, case: Case) -> Iterator[Budget]:
 def _is_ours(there: object, server: Server, seconds: int, case: Case) -> bool:
     if there is None or seconds < 1 or not is_reachable(server):
         return False
-    return there == handler(server, seconds, case)
+    return is_same(there, handler(server, seconds, case))
 
 
 def _shutdown_seconds(server: Server) -> int:

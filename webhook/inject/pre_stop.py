@@ -13,7 +13,7 @@ from webhook.containers import LOOPBACK
 from webhook.decisions import Decision, Feature, Json
 from webhook.draft import add_field
 from webhook.inject.case import Case, Part, State, decide_parts, server_containers
-from webhook.inject.drain_hook import command, knows
+from webhook.inject.drain_hook import command, knows, knows
 from webhook.recognition import Server
 
 DEFAULT_GRACE_SECONDS: Final = 30
@@ -39,6 +39,20 @@ def handler(server: Server, seconds: int, case: Case) -> Json:
 def handler_there(container: Json) -> object:
     """Return the preStop handler that a container has; None where it has none."""
     return pods.mapping(container.get("lifecycle")).get("preStop")
+
+
+def is_same(there: object, wanted: Json) -> bool:
+    """Return whether a handler is the wanted one; programs of another release count as the same."""
+    found = pods.mapping(there)
+    if found.keys() != wanted.keys():
+        return False
+    command = pods.texts(pods.mapping(found["exec"]).get("command"))
+    return _settings(command) == _settings(wanted["exec"]["command"])
+
+
+def _settings(command: list[str]) -> list[str]:
+    """Return a command's words with its programs, which have several lines, left blank."""
+    return ["" if "\n" in word else word for word in command]
 
 
 def drain_seconds(pod: Json, case: Case) -> int:
@@ -82,7 +96,7 @@ def _hook(server: Server, container: Json, seconds: int, case: Case) -> Part:
     if there is None:
         add_field(container, "lifecycle", "preStop", wanted)
         return Part(State.ADDED, name, text)
-    return Part(State.SAME, name, text) if there == wanted else _own(name)
+    return Part(State.SAME, name, text) if is_same(there, wanted) else _own(name)
 
 
 def _own(name: str) -> Part:

@@ -1,5 +1,7 @@
 """The preStop hook: all or nothing, and within the grace period whatever that is."""
 
+import copy
+
 import pytest
 
 from common.names import POD_ANNOTATION_DISABLE, POD_ANNOTATION_DRAIN_TIMEOUT
@@ -89,3 +91,35 @@ def test_without_any_time_there_is_no_hook() -> None:
     made = mutated(pod(annotations=DISABLE_GRACE, terminationGracePeriodSeconds=0))
     assert "lifecycle" not in only(made)
     assert outcome(made, Feature.PRE_STOP) is Outcome.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize("args", [("--port", "$PORT"), ("--host", "$(A)-$(B)")])
+def test_where_it_is_not_known_where_the_server_listens_there_is_no_hook(
+    args: tuple[str, str],
+) -> None:
+    """A hook that asks the wrong place would take the server for gone."""
+    made = mutated(pod(container(*args)))
+    assert "lifecycle" not in only(made)
+    assert outcome(made, Feature.PRE_STOP) is Outcome.NOT_APPLICABLE
+    assert made.failure == ""
+
+
+def test_the_hook_of_another_release_is_still_ours() -> None:
+    """While replicas of two releases run, either may be asked again about the other's pod."""
+    first = mutated(pod())
+    older = copy.deepcopy(first.pod)
+    command = older["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    command[:] = ["line 1\nline 2" if "\n" in word else word for word in command]
+    second = mutated(older)
+    assert second.patch == ()
+    assert second.decisions == first.decisions
+
+
+def test_a_hook_of_ours_that_somebody_changed_is_theirs() -> None:
+    """Another deadline is another hook."""
+    changed = copy.deepcopy(mutated(pod()).pod)
+    command = changed["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    command[command.index("120")] = "60"
+    made = mutated(changed)
+    assert outcome(made, Feature.PRE_STOP) is Outcome.USER_OWNED
+    assert mutated(made.pod).patch == ()
