@@ -13,7 +13,7 @@ from webhook.containers import LOOPBACK
 from webhook.decisions import Decision, Feature, Json
 from webhook.draft import add_field
 from webhook.inject.case import Case, Part, State, decide_parts, server_containers
-from webhook.inject.drain_hook import command, knows, knows
+from webhook.inject.drain_hook import command, knows
 from webhook.recognition import Server
 
 DEFAULT_GRACE_SECONDS: Final = 30
