@@ -1,0 +1,120 @@
+"""Many connections, many reviews: refused in time rather than answered for nobody."""
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.webhook_server.caller import calling, encoded, request
+from tests.webhook_server.crowd import Crowd
+from tests.webhook_server.running import Webhook, running
+
+REVIEWS = "tunegate_webhook_reviews_total"
+
+
+def test_hundreds_of_idle_connections_slow_nobody_down(webhook: Webhook) -> None:
+    """An API server keeps 25, a dozen of them with a proxy between keep some hundreds."""
+    with ExitStack() as stack:
+        idle = [stack.enter_context(calling(webhook)) for _ in range(300)]
+        assert webhook.metric("tunegate_webhook_connections") >= 300
+        with calling(webhook) as caller:
+            assert caller.post(encoded()).status == 200
+        time.sleep(1.5)  # longer than the deadline for headers, which does not run for them
+        assert [connection.post(encoded()).status for connection in idle] == [200] * 300
+
+
+def test_an_idle_connection_ends_after_its_time(tmp_path: Path) -> None:
+    """Used or never used."""
+    with (
+        running(tmp_path, {"SERVER_KEEP_ALIVE_SECONDS": 1}) as webhook,
+        calling(webhook) as used,
+        calling(webhook) as unused,
+    ):
+        assert used.post(encoded()).status == 200
+        time.sleep(0.6)
+        assert used.post(encoded()).status == 200
+        assert unused.is_ended()
+        time.sleep(1.1)
+        assert used.is_ended()
+
+
+def test_overload_is_answered_429_at_once_and_said_when_to_come_again(tmp_path: Path) -> None:
+    """What is taken is answered in time, the rest is told to come again; no connection ends."""
+    settings = {"LIMITS_WAIT_SECONDS": 0.01}
+    with running(tmp_path, settings) as webhook, ExitStack() as stack:
+        callers = [stack.enter_context(calling(webhook)) for _ in range(100)]
+        for _ in range(3):
+            for caller in callers:
+                caller.send(request(encoded()))
+            answers = [caller.answer() for caller in callers]
+            assert {answer.status for answer in answers} <= {200, 429}
+            assert not any(answer.closes for answer in answers)
+            for answer in answers:
+                assert (answer.status == 429) == (answer.headers.get("retry-after") == "1")
+        refused = webhook.refused("overloaded")
+        assert refused > 0
+        assert refused + webhook.metric(REVIEWS, path="/mutate", outcome="patched") == 300
+        assert webhook.metric("tunegate_webhook_reviews_in_flight") == 0
+        with calling(webhook) as caller:
+            assert caller.post(encoded()).status == 200, "it is over when the load is"
+
+
+def test_the_number_of_reviews_at_once_is_bounded(tmp_path: Path) -> None:
+    """Whatever one of them takes."""
+    settings = {"LIMITS_REVIEWS": 1}
+    with running(tmp_path, settings) as webhook, Crowd(webhook, callers=16) as crowd:
+        crowd.wait_for(500)
+        crowd.stop()
+        assert crowd.failures == []
+        assert set(crowd.answers) == {200, 429}
+
+
+def test_the_memory_of_bodies_at_once_is_bounded(tmp_path: Path) -> None:
+    """Slow senders of large bodies cannot add up; those that are small still get through."""
+    mib = 1024 * 1024
+    settings = {"LIMITS_HELD_BYTES": 8 * mib, "LIMITS_BODY_SECONDS": 20}
+    with (
+        running(tmp_path, settings) as webhook,
+        calling(webhook) as slow,
+        calling(webhook) as next_,
+    ):
+        slow.send(request(b"", content_length=str(6 * mib)) + b" " * (5 * mib))
+        time.sleep(0.5)
+        next_.send(request(b"", content_length=str(6 * mib)))
+        answer = next_.answer()
+        assert (answer.status, answer.headers["retry-after"], answer.closes) == (429, "1", True)
+        with calling(webhook) as small:
+            assert small.post(encoded()).status == 200
+        slow.send(b" " * mib)
+        assert slow.answer().status == 400
+        assert webhook.metric("tunegate_webhook_held_bytes") == 0
+
+
+def test_a_connection_too_many_is_told_to_come_again(tmp_path: Path) -> None:
+    """When it asks; those that were there are not disturbed."""
+    settings = {"LIMITS_CONNECTIONS": 3, "LIMITS_HEADER_SECONDS": 1}
+    with running(tmp_path, settings) as webhook, ExitStack() as stack:
+        callers = [stack.enter_context(calling(webhook)) for _ in range(5)]
+        answers = [caller.post(encoded()) for caller in callers]
+        assert [answer.status for answer in answers] == [200] * 3 + [429] * 2
+        assert [answer.closes for answer in answers] == [False] * 3 + [True] * 2
+        assert webhook.refused("connections") == 2
+
+
+def test_a_review_whose_caller_has_gone_is_not_judged(webhook: Webhook) -> None:
+    """The address says how long the caller waits: here it has no time at all."""
+    with calling(webhook) as caller:
+        caller.send(request(encoded()).replace(b"timeout=10s", b"timeout=0s"))
+        answer = caller.answer()
+        assert (answer.status, answer.headers["retry-after"]) == (429, "1")
+
+
+def test_memory_and_start_are_as_small_as_promised(tmp_path: Path) -> None:
+    """90 MiB with all libraries in, after thousands of reviews; ready within two seconds."""
+    began = time.monotonic()
+    with running(tmp_path) as webhook:
+        while webhook.ask("/readyz")[0] != 200:
+            time.sleep(0.01)
+        print(f"ready after {time.monotonic() - began:.2f} s")
+        with Crowd(webhook, callers=4) as crowd:
+            crowd.wait_for(2000)
+        assert webhook.resident_kib < 90 * 1024
