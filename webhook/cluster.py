@@ -38,22 +38,27 @@ def reach(config: WebhookConfig, environment: Mapping[str, str]) -> Cluster | No
     """
     Return the connection, made without a request; None where there are no credentials.
 
+    KUBECONFIG, POD_NAME and POD_NAMESPACE are used where the settings and the pod's ServiceAccount
+    say nothing.
+
     Raises:
         ConfigError: The kubeconfig cannot be used, or the webhook's own namespace is not known.
     """
+    kubeconfig = config.cluster_kubeconfig or environment.get("KUBECONFIG", "")
     is_in_pod = "KUBERNETES_SERVICE_HOST" in environment and (ACCOUNT / "token").exists()
-    if not config.cluster_kubeconfig and not is_in_pod:
+    if not kubeconfig and not is_in_pod:
         return None
     from common.api import Api  # noqa: PLC0415 - 150 ms that a webhook without a cluster saves
 
     try:
-        api = Api(config.cluster_kubeconfig or None, agent=WEBHOOK_COMMAND)
+        api = Api(kubeconfig or None, agent=WEBHOOK_COMMAND)
     except api_types.ConfigError as error:
         raise ConfigError((f"cluster.kubeconfig: {error}",)) from error
-    namespace = config.cluster_namespace or _own_namespace()
+    namespace = config.cluster_namespace or environment.get("POD_NAMESPACE") or _own_namespace()
     if not namespace:
         raise ConfigError(("cluster.namespace: must be set outside a pod",))
-    return Cluster(api, namespace, f"{socket.gethostname()}_{secrets.token_hex(4)}")
+    name = environment.get("POD_NAME") or socket.gethostname()
+    return Cluster(api, namespace, f"{name}_{secrets.token_hex(4)}")
 
 
 def _own_namespace() -> str:

@@ -103,7 +103,12 @@ CLUSTER_RULES: Final[Sequence[Rule]] = (
     Rule("", "pods", ("get", "list", "watch")),
     Rule("", "persistentvolumes", ("get", "list", "watch")),
     Rule("storage.k8s.io", "storageclasses", ("get", "list", "watch")),
-    Rule("", "events", ("create", "patch")),
+    Rule("", "nodes", ("list",)),
+    Rule("", "events", ("create", "get", "patch")),
+    Rule("apps", "replicasets", ("get",)),
+    Rule("apps", "deployments", ("get",)),
+    Rule("apps", "statefulsets", ("get",)),
+    Rule("leaderworkerset.x-k8s.io", "leaderworkersets", ("get",)),
 )
 """In the whole cluster: the caBundle of its own configurations, what auditor and cache read."""
 
