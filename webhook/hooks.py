@@ -15,6 +15,7 @@ from webhook.policy import Namespace, Policy
 from webhook.recognition import Verdict
 from webhook.review import Answer, Hook, Review
 from webhook.volumes import amend
+from webhook.warn import bounded, warnings_for
 
 MUTATE: Final = "/mutate"
 WARN: Final = "/warn"
@@ -62,13 +63,14 @@ def nodes_hook(settings: NodeGate) -> Hook:
     return _amending(NODES, "nodes", lambda node: gate(node, settings))
 
 
-def warnings_hook(warnings: Callable[[Json], tuple[str, ...]]) -> Hook:
+def warnings_hook(policy: Callable[[], Policy], namespace: Callable[[str], Namespace]) -> Hook:
     """Return the hook that warns about workloads, whatever their kind, and never changes one."""
-    return Hook(
-        WARN,
-        lambda review: Answer(warnings=warnings(review.object)),
-        operations=frozenset({"CREATE", "UPDATE"}),
-    )
+
+    def decide(review: Review) -> Answer:
+        cautions = warnings_for(review.object, policy(), namespace(review.namespace))
+        return Answer(warnings=bounded(cautions))
+
+    return Hook(WARN, decide, operations=frozenset({"CREATE", "UPDATE"}))
 
 
 def _amending(path: str, resource: str, amended: Callable[[Json], Amendment]) -> Hook:

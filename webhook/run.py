@@ -21,7 +21,7 @@ from webhook.app import build
 from webhook.cluster import reach
 from webhook.config import WebhookConfig
 from webhook.decisions import Mutation
-from webhook.hooks import nodes_hook, pods_hook, volumes_hook
+from webhook.hooks import nodes_hook, pods_hook, volumes_hook, warnings_hook
 from webhook.load import Load
 from webhook.metrics import Metrics
 from webhook.nodes import NodeGate
@@ -96,6 +96,7 @@ def _hooks(
 
     return (
         pods_hook(policy, around.namespace, judged),
+        warnings_hook(policy, around.namespace),
         volumes_hook(around.class_annotations),
         nodes_hook(NodeGate(config.nodes_selector, config.nodes_taint)),
     )
