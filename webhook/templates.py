@@ -8,6 +8,7 @@ what the webhook judges by: owners, labels, names of containers.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from webhook.decisions import Json
@@ -15,8 +16,9 @@ from webhook.pods import mapping, text
 
 DEFAULT_GRACE_SECONDS: Final = 30
 """What the API server sets before it asks webhooks: core/v1 PodSpec."""
-MAX_DEPTH: Final = 24
 MAX_TEMPLATES: Final = 1000
+MAX_LOOKED_AT: Final = 20_000
+"""Templates that are given, and lists and objects that are looked into, of one workload."""
 
 _OWNERS: Final[Mapping[str, tuple[str, str]]] = {
     "Deployment": ("apps/v1", "ReplicaSet"),
@@ -67,8 +69,11 @@ class Template:
 
 def templates(document: Any) -> tuple[Template, ...]:  # noqa: ANN401 - whatever was decoded
     """Return the pods of a workload, or of every workload in a list; () for anything else."""
-    found = (one for workload in workloads(document) for one in _templates(workload))
-    return tuple(one for one, _ in zip(found, range(MAX_TEMPLATES), strict=False))
+    return tuple(
+        one
+        for workload in workloads(document)
+        for one in islice(_templates(workload), MAX_TEMPLATES)
+    )
 
 
 def workloads(document: Any) -> Iterator[Json]:  # noqa: ANN401 - whatever was decoded
@@ -98,26 +103,39 @@ def _by_shape(workload: Json) -> Iterator[tuple[str, Json]]:
     """Yield each pod template below an object with its path, in the order of the manifest."""
     if _is_pod_spec(workload.get("spec")):
         yield "", workload
-    yield from _below(workload, "", MAX_DEPTH)
+    yield from _below(workload, "")
 
 
-def _below(value: Any, path: str, depth: int) -> Iterator[tuple[str, Json]]:  # noqa: ANN401
-    if depth == 0:
-        return
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _below(item, f"{path}[{index}]", depth - 1)
-        return
-    for key, item in mapping(value).items():
-        below = f"{path}.{key}" if path else str(key)
-        if key in _BLIND or (below == "spec" and _is_pod_spec(item)):
+def _below(tree: Any, path: str) -> Iterator[tuple[str, Json]]:  # noqa: ANN401
+    """Yield the templates below an object; a stack of its own, for trees of any depth and size."""
+    waiting = [(path, tree, "")]
+    for _ in range(MAX_LOOKED_AT):
+        if not waiting:
+            return
+        path, value, key = waiting.pop()
+        is_own = path == "spec" and _is_pod_spec(value)
+        if key in _BLIND or is_own:
             continue
-        if isinstance(item, dict) and _is_pod_spec(item.get("spec")):
-            yield below, item
-        elif _is_pod_spec(item):
-            yield below, {"spec": item}
+        if isinstance(value, dict) and _is_pod_spec(value.get("spec")) and key:
+            yield path, value
+        elif _is_pod_spec(value):
+            yield path, {"spec": value}
         else:
-            yield from _below(item, below, depth - 1)
+            waiting += reversed(list(_inside(path, value)))
+
+
+def _inside(path: str, value: Any) -> Iterator[tuple[str, Any, str]]:  # noqa: ANN401
+    """Yield what stands in a list or an object and can hold more, with its path and key."""
+    named = value.items() if isinstance(value, dict) else ()
+    listed = enumerate(value) if isinstance(value, list) else ()
+    yield from (
+        (f"{path}.{key}" if path else str(key), item, str(key))
+        for key, item in named
+        if isinstance(item, dict | list)
+    )
+    yield from (
+        (f"{path}[{at}]", item, "-") for at, item in listed if isinstance(item, dict | list)
+    )
 
 
 def _is_pod_spec(value: Any) -> bool:  # noqa: ANN401 - whatever was decoded
@@ -136,7 +154,7 @@ def _inference_service(workload: Json) -> Iterator[tuple[str, Json]]:
         made = {"name": "kserve-container", **model}
         rest = {key: value for key, value in predictor.items() if key != "model"}
         yield "spec.predictor", _with_metadata(workload, {**rest, "containers": [made]}, predictor)
-    for path, raw in _below(spec, "spec", MAX_DEPTH):
+    for path, raw in _below(spec, "spec"):
         is_predictor = path == "spec.predictor"
         yield path, _with_metadata(workload, raw["spec"], predictor) if is_predictor else raw
 

@@ -2,6 +2,7 @@
 
 from tests.golden.corpus import PODS, cases
 from tests.golden.expectations import expected_files
+from tests.golden.warnings import WARNINGS, expected_warnings
 
 
 def main() -> None:
@@ -17,6 +18,7 @@ def main() -> None:
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
             print(f"wrote {name}")
+    WARNINGS.write_text(expected_warnings())
 
 
 main()

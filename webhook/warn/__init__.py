@@ -34,7 +34,9 @@ ROWS: Final[tuple[Row, ...]] = tuple(
 )
 """Every warning there is, the worst first; docs/warnings.md is made of it."""
 MAX_JUDGED: Final = 32
-"""Templates of one workload that are judged: no real one has more."""
+"""Templates of one workload, and servers of one pod, that are judged: no real one has more."""
+GUESSED: Final = "opted-in"
+"""The rule of containers that are only said to serve: nothing is known of their arguments."""
 
 
 def warnings_for(
@@ -92,7 +94,8 @@ def _scenes(
         for feature, decision in mutation.decisions.items()
         if decision.outcome is Outcome.INJECTED and pod is mutation.pod
     )
-    for server in mutation.recognition.servers:
+    known = [one for one in mutation.recognition.servers if one.rule != GUESSED]
+    for server in known[:MAX_JUDGED]:
         placed = pods.placed(pod, server.place)
         container = next((one.raw for one in placed if one.index == server.index), {})
         yield Scene(

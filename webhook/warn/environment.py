@@ -10,6 +10,8 @@ METRICS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
 OFFICIAL: Final = ("vllm-openai", "vllm/vllm")
 KNOWN_USERS: Final = frozenset({0, 1000, 2000})
 """In the official image: root, Ubuntu's own user, and vllm."""
+_SERVED: Final = frozenset({"Deployment", "Rollout", "ReplicaSet"})
+"""Kinds whose Service has the workload's name as a rule; those of others are headless."""
 _CACHES: Final = ("VLLM_CACHE_ROOT", "XDG_CACHE_HOME", "HF_HOME")
 ELSEWHERE: Final = ("the pod tolerates ", "terminationGracePeriodSeconds is ")
 """How the injections begin what ToleratesGate, ToleratesEverything and GraceTooShort say, too."""
@@ -18,10 +20,10 @@ _KEPT: Final = ("emptyDir", "persistentVolumeClaim", "hostPath", "nfs", "csi")
 
 def service_links(scene: Scene) -> str:
     """Judge the variable that a Service called vllm makes: VLLM_PORT=tcp://..."""
-    name = pods.text(pods.mapping(scene.workload.get("metadata")).get("name"))
+    is_alike = scene.kind in _SERVED and pods.name(scene.workload) == "vllm"
     is_near = "vllm" in scene.around.services
     is_off = scene.spec.get("enableServiceLinks") is False
-    if is_off or "VLLM_PORT" in scene.environment() or not (is_near or name == "vllm"):
+    if is_off or "VLLM_PORT" in scene.environment() or not (is_near or is_alike):
         return ""
     which = "the Service vllm" if is_near else "a Service of the same name, vllm,"
     return (
@@ -35,7 +37,8 @@ def no_scratch(scene: Scene) -> str:
     security = pods.mapping(scene.container.get("securityContext"))
     if security.get("readOnlyRootFilesystem") is not True:
         return ""
-    missing = [path for path in ("/tmp", _home(scene)) if not _is_mounted(scene, path)]  # noqa: S108 - inside the pod
+    temporary = scene.environment().get("TMPDIR") or "/tmp"  # noqa: S108 - inside the pod
+    missing = [path for path in (temporary, _home(scene)) if not _is_mounted(scene, path)]
     if not missing:
         return ""
     return (
@@ -92,7 +95,8 @@ ROWS: Final = (
     Row(
         "ServiceNamedVllm",
         Severity.BREAKS,
-        "A workload (and so most likely its Service) called `vllm`, with service links.",
+        "A Deployment (and so most likely its Service) called `vllm`, or such a Service in the "
+        "same files, with service links.",
         "Kubernetes sets VLLM_PORT=tcp://10.0.0.7:8000 in the pods of the namespace; vLLM reads "
         "that variable and ends: `VLLM_PORT ... appears to be a URI`.",
         "enableServiceLinks: false, or another name.",

@@ -2,6 +2,7 @@
 
 import difflib
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 from webhook.warn.caution import Row, Severity
@@ -11,13 +12,14 @@ from webhook.warn.vllm_flags import FIRST, LAST, LONG
 ALIKE: Final = 0.86
 SHORTEST: Final = 4
 MAX_LENGTH_DIFFERENCE: Final = 4
-MAX_JUDGED: Final = 16
+MAX_GIVEN, MAX_JUDGED = 512, 16
 """A command line full of invented flags costs no more than this many look-ups."""
 
 
 def unknown_flag(scene: Scene) -> str:
     """Judge the flags by their names; a flag that is like none may be a plug-in's."""
-    unknown = [name for name in scene.arguments.flags if not is_known(name)]
+    given = islice(scene.arguments.flags, MAX_GIVEN)
+    unknown = [name for name in given if not is_known(name)]
     for name in unknown[:MAX_JUDGED]:
         if near := nearest(name):
             return f"no vLLM knows --{name}: did you mean --{near}?"

@@ -20,11 +20,16 @@ _SIZES: Final = (
 )
 _ELSEWHERE: Final = frozenset(
     {
-        *("prefill-context-parallel-size", "device-ids", "enable-elastic-ep"),
+        *("prefill-context-parallel-size", "device-ids", "enable-elastic-ep", "omni"),
         *("data-parallel-start-rank", "data-parallel-hybrid-lb", "data-parallel-external-lb"),
     }
 )
 """Flags with which the number of this pod's devices is not a plain product."""
+
+
+_GROUPS: Final = ("leaderworkerset.sigs.k8s.io/", "ray.io/")
+_GROUPED: Final = ("ray start", "multi-node-serving.sh", "LWS_", "ray_init")
+"""Labels, and words of command lines, of pods that make one engine together."""
 
 
 def too_few_gpus(scene: Scene) -> str:
@@ -51,8 +56,7 @@ def _workers(scene: Scene) -> int | None:
     """Return the processes with a device in this pod; None where the manifest does not tell."""
     arguments = scene.arguments
     is_ray = arguments.flags.get("distributed-executor-backend", "mp") not in {"mp", "uni"}
-    is_group = scene.kind == "LeaderWorkerSet" or scene.kind.startswith("Ray")
-    if is_ray or is_group or _ELSEWHERE & arguments.flags.keys():
+    if is_ray or _is_shared(scene) or _ELSEWHERE & arguments.flags.keys():
         return None
     if any(scene.number(flag, 1) is None for flag in _SIZES):
         return None
@@ -60,6 +64,18 @@ def _workers(scene: Scene) -> int | None:
         return None
     engine = arguments.tensor_parallel * arguments.pipeline_parallel
     return max(1, engine // max(1, arguments.nodes)) * arguments.data_parallel_local
+
+
+def _is_shared(scene: Scene) -> bool:
+    """Return whether several pods make one engine, or one container starts several."""
+    labels = pods.labels(scene.pod)
+    words = "\n".join(scene.words)
+    servers = words.count("vllm serve") + words.count("openai.api_server")
+    return (
+        any(label.startswith(_GROUPS) for label in labels)
+        or any(sign in words for sign in _GROUPED)
+        or servers > 1
+    )
 
 
 def _product(arguments: Arguments) -> str:
@@ -96,9 +112,8 @@ def gives_up_first(scene: Scene) -> str:
         return ""
     probe = scene.probe("startupProbe")
     budget = whole(probe.get("periodSeconds"), 10) * whole(probe.get("failureThreshold"), 3)
-    is_small = bool(weights.size_bytes(arguments.model)) and (
-        weights.start_seconds(arguments.model) < int(given)
-    )
+    size = weights.size_bytes(arguments.model)
+    is_small = size is not None and weights.seconds_for(size) < int(given)
     if not probe or int(given) >= budget or is_small:
         return ""
     return (
@@ -187,7 +202,7 @@ ROWS: Final = (
     ),
     Row(
         "EngineGivesUpFirst",
-        Severity.BREAKS,
+        Severity.RISKS,
         "Several API servers or data parallel ranks, and a startup probe that waits longer than "
         "vLLM itself.",
         "vLLM then ends with `Timed out waiting for engine core processes to start` after 600 s, "

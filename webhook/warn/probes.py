@@ -79,9 +79,8 @@ def loopback(scene: Scene) -> str:
     """Judge a server that only its own pod can reach; a proxy beside it may be the reason."""
     host = scene.arguments.host
     asked = any(_action(scene.probe(kind)) for kind in PROBES)
-    if host not in LOOPBACK or (not scene.server.http and not asked):
-        return ""
-    if scene.others and not asked:
+    is_socket = "uds" in scene.arguments.flags
+    if host not in LOOPBACK or is_socket or (scene.others and not asked):
         return ""
     return f"--host {host} is reached by nobody outside the pod, nor by the kubelet's probes"
 

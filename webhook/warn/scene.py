@@ -17,6 +17,9 @@ GPUS: Final = (
     *("gpu.intel.com/xe", "gpu.intel.com/i915"),
 )
 """Resources of which one is one device to vLLM; shares and slices of a device are not."""
+MAX_WORDS: Final = 512
+MAX_WORD: Final = 16384
+"""What is longer was not written by a person; searching it would cost time."""
 _VARIABLE: Final = re.compile(r"\$[A-Za-z_({@*]|`")
 
 
@@ -137,13 +140,15 @@ class Scene:
         return int(value) if value.isdecimal() and len(value) < len(str(2**31)) else None
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """The container's command and arguments, each as long as a person writes them."""
+        command, args = (pods.texts(self.container.get(name)) for name in ("command", "args"))
+        return tuple(word[:MAX_WORD] for word in (*command, *args)[:MAX_WORDS])
+
+    @property
     def has_unknown_words(self) -> bool:
         """Whether the command line holds variables that only the node resolves."""
-        words = (
-            *pods.texts(self.container.get("command")),
-            *pods.texts(self.container.get("args")),
-        )
-        return any(_VARIABLE.search(word) for word in words)
+        return any(_VARIABLE.search(word) for word in self.words)
 
 
 def _path(mount: Json) -> str:

@@ -9,6 +9,8 @@ from webhook.warn.caution import Row, Severity
 from webhook.warn.scene import Scene, whole
 
 DEFAULT_GRACE_SECONDS: Final = 30
+MAX_HOOK, MAX_WORDS = 4096, 8
+"""What is longer is not searched."""
 BY_REASON: Final = (0, 20)
 """First vLLM with `num_requests_waiting_by_reason`: vllm-project/vllm#38435."""
 _SLEEP: Final = re.compile(r"(?:.*[\s/;])?sleep\s+(\d{1,6})\s*;?\s*")
@@ -75,7 +77,8 @@ def hook_seconds(scene: Scene) -> int:
 def _hook_words(scene: Scene) -> list[str]:
     hook = pods.mapping(pods.mapping(scene.container.get("lifecycle")).get("preStop"))
     is_ours = Feature.PRE_STOP in scene.injected
-    return [] if is_ours else pods.texts(pods.mapping(hook.get("exec")).get("command"))
+    words = [] if is_ours else pods.texts(pods.mapping(hook.get("exec")).get("command"))
+    return [word[:MAX_HOOK] for word in words[:MAX_WORDS]]
 
 
 def hook_never_ends(scene: Scene) -> str:

@@ -11,6 +11,8 @@ from webhook.warn.scene import Scene
 
 SHARD_BYTES: Final = 5 * 10**9
 """Largest file that transformers' save_pretrained writes by default (max_shard_size)."""
+SMALL_BYTES: Final = 4 * 10**9
+"""A download that is over before the engine has started."""
 _LASTING: Final = ("persistentVolumeClaim", "hostPath", "nfs", "csi", "ephemeral", "image")
 _TOKENS: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH")
 _GATED: Final = ("meta-llama/", "google/gemma-", "google/paligemma")
@@ -99,7 +101,9 @@ def _is_lasting(volume: Json) -> bool:
 
 def downloads_always(scene: Scene) -> str:
     """Judge a model that every new pod fetches anew."""
-    if not _is_hub_model(scene) or _has_cache(scene) is not False:
+    size = weights.size_bytes(scene.arguments.model)
+    is_small = size is not None and size < SMALL_BYTES
+    if is_small or not _is_hub_model(scene) or _has_cache(scene) is not False:
         return ""
     return (
         f"{scene.arguments.model} is downloaded by every new pod: give it a path on a volume, or "

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.templates import MAX_TEMPLATES, Template, templates
+from webhook.templates import MAX_LOOKED_AT, MAX_TEMPLATES, Template, templates
 
 SPEC = {"containers": [{"name": "vllm", "image": "vllm/vllm-openai"}]}
 POD = {"metadata": {"labels": {"app": "vllm"}}, "spec": SPEC}
@@ -198,3 +198,13 @@ def test_no_shape_raises_and_nothing_is_changed(tree: Any, kind: str) -> None:  
     for one in (*templates(tree), *templates(workload)):
         assert one.pod["spec"]["containers"]
     assert yaml.safe_dump(workload) == before
+
+
+def test_a_tree_of_any_size_is_left_in_time() -> None:
+    """A custom resource of 7 MiB holds everything but a pod."""
+    wide = {str(number): [{"a": number}] * 3 for number in range(MAX_LOOKED_AT)}
+    deep: Any = POD
+    for _ in range(MAX_LOOKED_AT):
+        deep = {"x": deep}
+    assert templates(made("Wide", wide)) == ()
+    assert templates(made("Deep", deep)) == ()

@@ -34,6 +34,7 @@ from tests.unit.webhook.warn.manifests import (
     volume,
 )
 
+BIG = "vllm serve /models/big -tp 8 -pp 2"
 RIGHT: list[tuple[str, Tree]] = [
     ("TooFewGpus", one(args=args("--pipeline-parallel-size=2"), resources=gpus(8))),
     ("TooFewGpus", one(args=args("--distributed-executor-backend=ray"), resources=gpus(2))),
@@ -274,4 +275,11 @@ RIGHT: list[tuple[str, Tree]] = [
     ("UnknownFlag", one(args=args("--no-enable-prefix-caching", "--kv-transfer-config.kv_role=x"))),
     ("UnknownFlag", one(args=args("--gpu_memory_utilization", "0.9", "--max-num-se", "8"))),
     ("UnknownFlag", one(args=args("--our-own-plugin=1"))),
+    ("ServiceNamedVllm", {**deployment(), "metadata": {"name": "vllm"}, "kind": "StatefulSet"}),
+    ("TooFewGpus", one(command=["bash", "-c"], args=[f"ray start --head; exec {BIG}"])),
+    ("DownloadsAtEveryStart", one(args=args(model="facebook/opt-125m"))),
+    (
+        "StartupProbeTooShort",
+        one(args=args(model="/m/x-405b"), startupProbe=probe(failureThreshold=60)),
+    ),
 ]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.webhook.warn.manifests import NFS, Tree, deployment
+from tests.unit.webhook.warn.manifests import NFS, Tree, deployment, gpus, one
 from tests.unit.webhook.warn.right import RIGHT
 from tests.unit.webhook.warn.wrong import WRONG
 from webhook.warn import ROWS, warnings_for
@@ -30,7 +30,7 @@ EXPECTED_TOO = {
 
 def names(workload: Tree) -> list[str]:
     """Return the names of a workload's warnings."""
-    return [one.name for one in warnings_for(workload, around=AROUND)]
+    return [found.name for found in warnings_for(workload, around=AROUND)]
 
 
 def test_every_warning_has_its_test() -> None:
@@ -43,7 +43,7 @@ def test_every_warning_has_its_test() -> None:
 def test_the_mistake_is_named_and_nothing_else(name: str) -> None:
     """With the numbers that a person can check, in one line."""
     workload, words = WRONG[name]
-    found = {one.name: one for one in warnings_for(workload, around=AROUND)}
+    found = {each.name: each for each in warnings_for(workload, around=AROUND)}
     assert set(found) == {name} | EXPECTED_TOO.get(name, set())
     assert words in found[name].line
     place = "" if ROW[name].is_of_pod else "container vllm: "
@@ -60,3 +60,10 @@ def test_what_is_right_earns_nothing() -> None:
 def test_what_only_looks_like_the_mistake_earns_nothing(name: str, workload: Tree) -> None:
     """Neither this warning nor another."""
     assert names(workload) == []
+
+
+def test_gpus_of_several_servers_in_one_container_are_not_counted() -> None:
+    """Each of them has its own."""
+    script = "vllm serve /models/a --port 8000 & vllm serve /models/b --port 8001 & wait"
+    workload = one(command=["bash", "-c"], args=[script], resources=gpus(2))
+    assert not {"IdleGpus", "TooFewGpus"} & set(names(workload))

@@ -45,7 +45,7 @@ WRONG: dict[str, tuple[Tree, str]] = {
         "no sizeLimit",
     ),
     "EngineGivesUpFirst": (
-        one(args=[*args(model="/models/ours"), "-dp", "2"], resources=gpus(8)),
+        one(args=[*args(model="/models/r1-671b-fp8"), "-dp", "2"], resources=gpus(8)),
         "gives up after 600 s, though the startup probe waits 1800 s",
     ),
     "ShutdownTimeoutLosesRequests": (
