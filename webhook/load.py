@@ -24,7 +24,7 @@ class Limits:
 
     Attributes:
         header_bytes: address and headers of one request.
-        header_seconds: from the first byte of a request to the end of its headers.
+        header_seconds: for the handshake, and from a request's first byte to its headers' end.
         body_seconds: from there to the end of its body.
         keep_alive_seconds: how long a connection may be idle.
         connections: how many may be open.

@@ -21,7 +21,7 @@ class _Lines(logging.Handler):
         text = record.getMessage() if is_ours else str(record.msg)
         where = place_of(error) if error else ""
         write = self._log.error if record.levelno >= logging.ERROR else self._log.warning
-        write("A part complained", part=record.name, text=text, err=where)
+        write("A part complained", part=record.name, text=text.strip(), err=where)
 
 
 def quiet_libraries(log: Log) -> None:

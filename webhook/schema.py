@@ -103,7 +103,12 @@ SETTINGS: tuple[Setting, ...] = (
         "largest review: two objects of 3 MiB each and 1 MiB",
     ),
     _row("limits.headerBytes", integer(1024, MIB), 16384, "largest address and headers together"),
-    _row("limits.headerSeconds", number(0.1, 60), 5, "from a request's first byte to its body"),
+    _row(
+        "limits.headerSeconds",
+        number(0.1, 60),
+        5,
+        "for a TLS handshake, and from a request's first byte to its body",
+    ),
     _row("limits.bodySeconds", number(0.1, 60), 5, "from there to the body's end"),
     _row("limits.connections", integer(1, 60000), 1000, "open connections, idle ones too"),
     _row("limits.reviews", integer(1, 60000), 500, "reviews received and not answered yet"),

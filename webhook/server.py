@@ -20,7 +20,6 @@ import uvicorn
 from webhook.protocol import Front, WebhookProtocol
 
 BACKLOG: Final = 1024
-HANDSHAKE_SECONDS: Final = 5.0
 SHUTDOWN_SECONDS: Final = 1.0
 """How long the other side may take for TLS's own goodbye."""
 BEAT_SECONDS: Final = 0.5
@@ -87,7 +86,7 @@ class WebhookServer(uvicorn.Server):
             sock=self._listener,
             ssl=self.config.ssl,
             backlog=BACKLOG,
-            ssl_handshake_timeout=HANDSHAKE_SECONDS,
+            ssl_handshake_timeout=self._front.limits.header_seconds,
             ssl_shutdown_timeout=SHUTDOWN_SECONDS,
         )
         self.started = True

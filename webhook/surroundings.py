@@ -1,5 +1,6 @@
 """What the cluster around the webhook says, and the background parts that look after it."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,12 @@ from webhook.policy import Namespace, Policy
 from webhook.review import Review
 from webhook.storage_part import StoragePart
 
+PATIENCE_SECONDS = 10.0
+"""
+How long readiness waits for the namespaces, which may switch features off; where they may not be
+listed, the webhook serves all the same.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -29,12 +36,14 @@ class Surroundings:
         namespace: what a namespace says, by name.
         class_annotations: what a StorageClass says, by name.
         judged: hears of each pod that was judged.
+        ready: says what is not known yet, "" when enough is.
         parts: what has to run for that, and beside it.
     """
 
     namespace: Callable[[str], Namespace] = Namespace
     class_annotations: Callable[[str], Mapping[str, str]] = lambda _name: {}
     judged: Callable[[Review, Mutation], object] = lambda _review, _mutation: None
+    ready: Callable[[], str] = lambda: ""
     parts: tuple[Part, ...] = ()
 
 
@@ -66,7 +75,19 @@ def observe(
         count = metrics.storage_endpoints.set
         parts.append(StoragePart(api, leadership, *where, count=count, log=log))
     judged = _teller(events) if config.events_enabled else _hear_nothing
-    return Surroundings(namespaces.get, classes.annotations, judged, tuple(parts))
+    ready = _awaiting(namespaces, PATIENCE_SECONDS)
+    return Surroundings(namespaces.get, classes.annotations, judged, ready, tuple(parts))
+
+
+def _awaiting(namespaces: Namespaces, seconds: float) -> Callable[[], str]:
+    """Return what says that namespaces are not known yet, for so long and no longer."""
+    end = time.monotonic() + seconds
+
+    def ready() -> str:
+        is_known = namespaces.is_complete or time.monotonic() >= end
+        return "" if is_known else "the namespaces have not been listed yet"
+
+    return ready
 
 
 def _teller(events: Events) -> Callable[[Review, Mutation], object]:
