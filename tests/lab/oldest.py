@@ -57,8 +57,7 @@ def _install(lab_dir: LabDir, namespace: Namespace, control_plane: ControlPlane)
         "TUNEGATE_WEBHOOK_SERVER_PORT": str(SERVICE_PORT),
         "TUNEGATE_WEBHOOK_TLS_CERTIFICATE_FILE": str(pair.certificate),
         "TUNEGATE_WEBHOOK_TLS_KEY_FILE": str(pair.key),
-        "KUBECONFIG": str(control_plane.client_kubeconfig(USER)),
-        "POD_NAMESPACE": NAMESPACE,
-        "POD_NAME": "oldest",
+        "TUNEGATE_WEBHOOK_CLUSTER_KUBECONFIG": str(control_plane.client_kubeconfig(USER)),
+        "TUNEGATE_WEBHOOK_CLUSTER_NAMESPACE": NAMESPACE,
     }
     namespace.spawn("webhook", [PROGRAM, "run"], settings)

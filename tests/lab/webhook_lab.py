@@ -24,6 +24,8 @@ from tests.lab.webhook_objects import DNS_NAME, NAMESPACE
 from tests.lab.webhook_pods import SERVING_PORT, Replica, WebhookPods
 
 PROGRAMS: Final = (*control_plane.PROGRAMS, *services.PROGRAMS)
+GATED: Final = {"pool": "gated"}
+"""Labels of the Nodes that get the gate taint where the Node hook is configured."""
 _CONFLICT = 409
 
 
@@ -77,6 +79,7 @@ class WebhookLab:
         mine: dict[str, object] = {
             "tls_certificate_file": self.serving.certificate,
             "tls_key_file": self.serving.key,
+            "nodes_selector": ",".join(f"{key}={value}" for key, value in GATED.items()),
         }
         return {
             f"TUNEGATE_WEBHOOK_{key.upper()}": str(value)

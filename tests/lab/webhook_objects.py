@@ -10,13 +10,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from common.names import POD_LABEL_INJECT
+from common.names import LEADER_LEASE, POD_LABEL_INJECT, STORAGE_CONFIG_MAP
 from tests.lab.api import Object
 
 NAMESPACE: Final = "tunegate"
 NAME: Final = "tunegate-webhook"
 SERVING_SECRET: Final = "tunegate-webhook-serving"  # noqa: S105 - a name
-ENDPOINTS_CONFIG_MAP: Final = "tunegate-storage-endpoints"
 LABELS: Final[Mapping[str, str]] = {"app.kubernetes.io/name": NAME}
 USER: Final = f"system:serviceaccount:{NAMESPACE}:{NAME}"
 DNS_NAME: Final = f"{NAME}.{NAMESPACE}.svc"
@@ -82,16 +81,16 @@ class Rule:
 
 
 OWN_RULES: Final[Sequence[Rule]] = (
-    # names cannot restrict a create, so the first entry is apart
+    # a create cannot be restricted by name, so it stands apart
     Rule("", "secrets", ("create",)),
-    Rule("", "secrets", ("get", "list", "watch", "update", "patch"), (SERVING_SECRET,)),
+    Rule("", "secrets", ("get", "update"), (SERVING_SECRET,)),
     Rule("", "configmaps", ("create",)),
-    Rule("", "configmaps", ("get", "update", "patch"), (ENDPOINTS_CONFIG_MAP,)),
+    Rule("", "configmaps", ("get", "patch"), (STORAGE_CONFIG_MAP,)),
     Rule("coordination.k8s.io", "leases", ("create",)),
-    Rule("coordination.k8s.io", "leases", ("get", "update", "patch"), (NAME,)),
-    Rule("discovery.k8s.io", "endpointslices", ("get", "list", "watch")),
+    Rule("coordination.k8s.io", "leases", ("get", "patch"), (LEADER_LEASE,)),
+    Rule("discovery.k8s.io", "endpointslices", ("list",)),
 )
-"""In the webhook's own namespace: its certificates, its leader's lease, its peers."""
+"""In the webhook's own namespace: its certificates, its leader's Lease, its peers, its list."""
 
 _KEPT: Final = ("get", "list", "watch", "patch")
 """List and watch fit a rule with names where the request selects one by metadata.name."""
@@ -99,18 +98,19 @@ _KEPT: Final = ("get", "list", "watch", "patch")
 CLUSTER_RULES: Final[Sequence[Rule]] = (
     Rule(_ADMISSION, "mutatingwebhookconfigurations", _KEPT, (NAME,)),
     Rule(_ADMISSION, "validatingwebhookconfigurations", _KEPT, (NAME,)),
-    Rule("", "namespaces", ("get", "list", "watch")),
-    Rule("", "pods", ("get", "list", "watch")),
-    Rule("", "persistentvolumes", ("get", "list", "watch")),
-    Rule("storage.k8s.io", "storageclasses", ("get", "list", "watch")),
+    Rule("", "namespaces", ("list", "watch")),
+    Rule("", "pods", ("list", "watch")),
+    Rule("", "persistentvolumes", ("list", "watch")),
+    Rule("storage.k8s.io", "storageclasses", ("list", "watch")),
     Rule("", "nodes", ("list",)),
     Rule("", "events", ("create", "get", "patch")),
+    # whose a pod is: the owners of its owner
     Rule("apps", "replicasets", ("get",)),
     Rule("apps", "deployments", ("get",)),
     Rule("apps", "statefulsets", ("get",)),
     Rule("leaderworkerset.x-k8s.io", "leaderworkersets", ("get",)),
 )
-"""In the whole cluster: the caBundle of its own configurations, what auditor and cache read."""
+"""In the whole cluster: the bundle of its own configurations, what caches and auditor follow."""
 
 
 def identity(

@@ -104,9 +104,7 @@ class WebhookPods:
         self._admin.post(_PODS, _pod(name))
         settings = dict(environment) | {
             "TUNEGATE_WEBHOOK_CLUSTER_KUBECONFIG": str(self._kubeconfig(name)),
-            "POD_NAME": name,
-            "POD_NAMESPACE": NAMESPACE,
-            "POD_IP": address,
+            "TUNEGATE_WEBHOOK_CLUSTER_NAMESPACE": NAMESPACE,
         }
         process = namespace.spawn(name, [PROGRAM, "run"], settings)
         replica = Replica(name, namespace, address, process)

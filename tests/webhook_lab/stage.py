@@ -23,6 +23,7 @@ from tests.lab.webhook_pods import Replica
 
 REPLICAS: Final = 3
 WAIT_SECONDS: Final = 30.0
+CLUSTER_WIDE: Final = ("Node", "PersistentVolume")
 _POLL_SECONDS = 0.05
 Seen = TypeVar("Seen")
 
@@ -110,12 +111,13 @@ class Stage:
         """Return the replicas there are."""
         return list(self.lab.pods.replicas)
 
-    def create(self, pod: Object, namespace: str = "default", *, dry_run: bool = False) -> Answer:
+    def create(self, one: Object, namespace: str = "default", *, dry_run: bool = False) -> Answer:
         """Create one object in a namespace, or only have it admitted."""
-        pod = {**pod, "metadata": {**pod["metadata"], "namespace": namespace}}
-        path = collection_path(pod)
+        if one["kind"] not in CLUSTER_WIDE:
+            one = {**one, "metadata": {**one["metadata"], "namespace": namespace}}
+        path = collection_path(one)
         with self.admin.session(60.0) as session:
-            return session.send("POST", f"{path}?dryRun=All" if dry_run else path, pod)
+            return session.send("POST", f"{path}?dryRun=All" if dry_run else path, one)
 
     def calls(self, hook: str) -> float:
         """Return how often the API server has called a hook so far."""

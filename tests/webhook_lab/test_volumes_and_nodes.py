@@ -1,0 +1,109 @@
+"""The hooks for PersistentVolumes and Nodes, called by a real API server."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from common.names import (
+    ANNOTATION_NFS_OPTIONS,
+    STARTUP_TAINT,
+    STORAGE_CONFIG_MAP,
+    STORAGE_ENDPOINTS_KEY,
+)
+from tests.lab.api import Object
+from tests.lab.webhook_lab import GATED
+from tests.lab.webhook_objects import NAMESPACE, NODE_HOOK, mutating_configuration
+from tests.webhook_lab.stage import Stage, await_
+
+pytestmark = [pytest.mark.lab, pytest.mark.api]
+
+
+@pytest.fixture
+def gating(stage: Stage) -> Iterator[Stage]:
+    """Give the cluster with the Node hook in the configuration, which is off by default."""
+    one = mutating_configuration(stage.lab.ca_bundle, node_selector=GATED)
+    stage.lab.configure(one)
+    await_(lambda: _is_gated(stage, node("probe", GATED)), "the Node hook is called")
+    yield stage
+    stage.lab.configure(mutating_configuration(stage.lab.ca_bundle))
+
+
+def test_an_nfs_volume_that_opted_in_gets_its_options(stage: Stage) -> None:
+    """By its own annotation; what it had stays, and nothing is said."""
+    one = volume("opted-in", {ANNOTATION_NFS_OPTIONS: "enabled"})
+    answer = stage.create(one)
+    assert answer.status == 201
+    options = answer.body["spec"]["mountOptions"]
+    assert options == ["hard", "nconnect=8", "actimeo=60"]
+    assert answer.warnings == ()
+
+
+def test_an_nfs_volume_of_a_class_that_opted_in_gets_its_options(stage: Stage) -> None:
+    """As soon as the webhook has heard of the class."""
+    metadata = {"name": "weights", "annotations": {ANNOTATION_NFS_OPTIONS: "enabled"}}
+    kind = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": metadata}
+    stage.admin.create(kind | {"provisioner": "example.com/nfs"})
+    one = volume("by-class")
+    one["spec"]["storageClassName"] = "weights"
+    await_(
+        lambda: "nconnect=8" in stage.create(one, dry_run=True).body["spec"]["mountOptions"],
+        "the class is known",
+    )
+
+
+def test_any_other_nfs_volume_is_only_warned_about(stage: Stage) -> None:
+    """It is created as it came, and whoever creates it is told what to add."""
+    answer = stage.create(volume("plain"))
+    assert (answer.status, answer.body["spec"]["mountOptions"]) == (201, ["hard"])
+    assert any("nconnect=8" in warning for warning in answer.warnings)
+
+
+def test_the_servers_of_volumes_are_listed_for_the_agents(stage: Stage) -> None:
+    """The leading replica keeps the ConfigMap that agents mount."""
+    stage.create(volume("listed", server="10.9.8.7"))
+    path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{STORAGE_CONFIG_MAP}"
+    stage.admin.wait_for(
+        path, lambda one: "10.9.8.7" in one.get("data", {}).get(STORAGE_ENDPOINTS_KEY, ""), 60.0
+    )
+
+
+def test_a_node_that_is_selected_registers_with_the_gate_taint(gating: Stage) -> None:
+    """As a kubelet that registers itself; another Node is not even sent."""
+    created = gating.create(node("gated-0", GATED))
+    assert created.status == 201
+    assert _taints(created.body) == {(STARTUP_TAINT, "NoSchedule")}
+    before = gating.calls(NODE_HOOK)
+    assert _taints(gating.create(node("open-0")).body) == set()
+    assert gating.calls(NODE_HOOK) == before
+
+
+def volume(
+    name: str, annotations: dict[str, str] | None = None, server: str = "10.71.0.2"
+) -> Object:
+    """Return an NFS PersistentVolume."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name, "annotations": annotations or {}},
+        "spec": {
+            "capacity": {"storage": "500Gi"},
+            "accessModes": ["ReadWriteMany"],
+            "mountOptions": ["hard"],
+            "nfs": {"server": server, "path": "/weights"},
+        },
+    }
+
+
+def node(name: str, labels: dict[str, str] | None = None) -> Object:
+    """Return a Node as a kubelet registers it."""
+    metadata = {"name": name, "labels": labels or {}}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {}}
+
+
+def _is_gated(stage: Stage, one: Object) -> bool:
+    return bool(_taints(stage.create(one, dry_run=True).body))
+
+
+def _taints(one: Object) -> set[tuple[str, str]]:
+    every = {(taint["key"], taint["effect"]) for taint in one["spec"].get("taints", [])}
+    return {(key, effect) for key, effect in every if not key.startswith("node.kubernetes.io/")}
