@@ -104,7 +104,8 @@ class WebhookPods:
         self._admin.post(_PODS, _pod(name))
         settings = dict(environment) | {
             "TUNEGATE_WEBHOOK_CLUSTER_KUBECONFIG": str(self._kubeconfig(name)),
-            "TUNEGATE_WEBHOOK_CLUSTER_NAMESPACE": NAMESPACE,
+            "POD_NAMESPACE": NAMESPACE,
+            "POD_NAME": name,
         }
         process = namespace.spawn(name, [PROGRAM, "run"], settings)
         replica = Replica(name, namespace, address, process)
