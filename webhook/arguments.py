@@ -81,22 +81,27 @@ def from_file(text: str) -> dict[str, str]:
     """
     Return the flags of a `--config` file, {} for one that is no YAML mapping.
 
-    Nested values count by their name only: https://docs.vllm.ai/en/latest/configuration/serve_args/
+    Lists and mappings count by their name only. Source:
+    https://docs.vllm.ai/en/latest/configuration/serve_args/
     """
-    import yaml  # noqa: PLC0415 (few pods have a visible file)
+    import yaml  # noqa: PLC0415 - few pods have a visible file
 
     try:
-        loaded = yaml.safe_load(text)
+        loaded = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}
     if not isinstance(loaded, dict):
         return {}
-    flags = {canonical(str(name)): value for name, value in loaded.items()}
     return {
-        name: "" if value is True else str(value)
-        for name, value in flags.items()
-        if value is not False and value is not None
+        canonical(name): _scalar(value)
+        for name, value in loaded.items()
+        if isinstance(name, str) and value is not False and value is not None
     }
+
+
+def _scalar(value: object) -> str:
+    """Return a plain value as a flag's text; true is a switch, and what holds others has none."""
+    return str(value) if isinstance(value, str | int | float) and value is not True else ""
 
 
 def split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:

@@ -28,6 +28,8 @@ _INITS: Final = frozenset({"tini", "dumb-init", "catatonit"})
 """Wrappers that stay PID 1 and pass SIGTERM on."""
 _PROGRAM: Final = re.compile(r"vllm|ray|python[0-9.]*|pypy[0-9.]*|" + "|".join(sorted(SHELLS)))
 _MAX_DEPTH: Final = 5
+MAX_VALUE_CHARS: Final = 32_768
+"""More than any argument; the kernel takes 128 KiB for one word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +119,24 @@ def _from_pod(source: Json, pod: Json) -> str | None:
 
 
 def substitute(word: str, known: Mapping[str, str | None]) -> str:
-    """Return a word with Kubernetes' references replaced; one that is not known stays."""
+    """
+    Return a word with Kubernetes' references replaced; one that is not known stays.
+
+    So does one whose value would make the word too long: values can double from name to name.
+    """
     if "$" not in word:
         return word
+    room = MAX_VALUE_CHARS - len(word)
 
     def replaced(reference: re.Match[str]) -> str:
+        nonlocal room
         if reference[0] == "$$":
             return "$"
         value = known.get(reference[1])
-        return reference[0] if value is None else value
+        if value is None or len(value) > room:
+            return reference[0]
+        room -= len(value)
+        return value
 
     return _REFERENCE.sub(replaced, word)
 
@@ -136,6 +147,7 @@ def _calls(words: Sequence[str], scope: Scope, depth: int = 0) -> list[Call]:
     script = _script(unwrapped)
     if script is None or depth >= _MAX_DEPTH:
         return [Call(tuple(unwrapped))]
+    scope.spend(sum(map(len, unwrapped)))
     scope.positional = list(unwrapped[script + 2 :])
     shell = basename(unwrapped[0])
     found: list[Call] = []

@@ -11,6 +11,9 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
+MAX_REFERENCE_CHARS: Final = 1024
+"""A longer reference is none: a path has at most 255 characters, a digest some hundred."""
+
 
 class Role(StrEnum):
     """What an image does."""
@@ -80,9 +83,13 @@ _UNKNOWN: Final = Image(Role.UNKNOWN, "")
 _PATTERN: Final = tuple((re.compile(rf"(?:.*/)?(?:{row.end})"), row) for row in IMAGES)
 
 
-@lru_cache(maxsize=512)
 def image_of(reference: str) -> Image:
     """Return the first row that an image reference matches; a row of role UNKNOWN if none does."""
+    return _image_of(reference) if len(reference) <= MAX_REFERENCE_CHARS else _UNKNOWN
+
+
+@lru_cache(maxsize=512)
+def _image_of(reference: str) -> Image:
     path = repository(reference)
     return next((row for pattern, row in _PATTERN if pattern.fullmatch(path)), _UNKNOWN)
 

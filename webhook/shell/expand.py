@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from webhook.shell.words import MAX_NESTING, UnreadableError, past
+from webhook.shell.words import MAX_CHARS, MAX_NESTING, UnreadableError, past
 
 _SPECIAL: Final = re.compile(r"""[\\'"$`]""")
 _PLAIN: Final = re.compile(r"""[^\\'"$`]++""")
@@ -38,6 +38,7 @@ class Scope:
         positional: $1, $2 and so on.
         hidden: there may be variables whose names are not visible either (envFrom).
         files: what the script wrote where, by path (heredocs).
+        spent_chars: what was read and put in so far.
     """
 
     variables: dict[str, str | None] = field(default_factory=dict)
@@ -45,6 +46,13 @@ class Scope:
     positional: list[str] = field(default_factory=list)
     hidden: bool = False
     files: dict[str, str] = field(default_factory=dict)
+    spent_chars: int = 0
+
+    def spend(self, chars: int) -> None:
+        """Count what is read or put in; raises UnreadableError when it is more than one may."""
+        self.spent_chars += chars
+        if self.spent_chars > MAX_CHARS:
+            raise UnreadableError
 
     def is_set(self, name: str) -> bool:
         """Return whether a variable is known to be set."""
@@ -119,7 +127,7 @@ def expand(word: str, scope: Scope, depth: int = 0) -> list[str]:
         if not piece.substitution:
             fields.add(piece.text)
         else:
-            values, apart = _substitute(piece.text, scope, depth)
+            values, apart = _values(piece.text, scope, depth)
             if apart and piece.quoted:
                 fields.several(values)
             elif piece.quoted:
@@ -134,7 +142,7 @@ def joined(word: str, scope: Scope, depth: int = 0) -> str:
     """Return a word's expansion as one text, as an assignment takes it."""
     if word[:1] not in {'"', "'"} and _SPECIAL.search(word):
         return "".join(
-            " ".join(_substitute(piece.text, scope, depth)[0]) if piece.substitution else piece.text
+            " ".join(_values(piece.text, scope, depth)[0]) if piece.substitution else piece.text
             for piece in _pieces(word)
         )
     return " ".join(expand(word, scope, depth))
@@ -199,6 +207,13 @@ def _inside(text: str) -> Iterator[_Piece]:
             piece = text[at:end]
             yield _Piece(piece, quoted=True, substitution=piece != "$")
         at = end
+
+
+def _values(piece: str, scope: Scope, depth: int) -> tuple[list[str], bool]:
+    """Return the values of a substitution as `_substitute` does, and count them."""
+    values, apart = _substitute(piece, scope, depth)
+    scope.spend(sum(map(len, values)) + 1)
+    return values, apart
 
 
 def _substitute(piece: str, scope: Scope, depth: int) -> tuple[list[str], bool]:

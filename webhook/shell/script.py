@@ -92,6 +92,7 @@ class _Reader:
         if depth > MAX_NESTING:
             raise UnreadableError
         self.script, self.shell, self.state, self.depth = script, shell, state, depth
+        state.scope.spend(len(script))
         self.tokens: list[Token] = tokens(script)
         self.frames: list[_Frame] = []
         self.found: list[Run] = []
@@ -125,6 +126,8 @@ class _Reader:
 
     def _live(self) -> Truth:
         """Return whether what stands here runs."""
+        if len(self.frames) > MAX_NESTING:
+            raise UnreadableError
         live: Truth = True
         for frame in self.frames:
             live = both(live, frame.live)
