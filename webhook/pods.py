@@ -6,12 +6,14 @@ text. What is not of the right shape reads as empty; nothing here raises, nothin
 Field names: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from webhook.decisions import Json
 
+_PORT: Final = re.compile(r"[0-9]{1,5}")
 CONTAINERS: Final = "containers"
 INIT_CONTAINERS: Final = "initContainers"
 MIRROR: Final = "kubernetes.io/config.mirror"
@@ -165,7 +167,7 @@ def port_number(container: Json, port: object) -> int | None:
 
     A named port is looked up in the same container only, as the kubelet does.
     """
-    if isinstance(port, str) and not port.isdecimal():
+    if isinstance(port, str) and not _PORT.fullmatch(port):
         named = (
             number(each.get("containerPort"))
             for each in ports(container)

@@ -76,7 +76,7 @@ def _is_windows(pod: Json) -> bool:
 
 def _is_job(pod: Json) -> bool:
     """Return whether a pod runs to its end for an owner that waits for that."""
-    if pods.spec(pod).get("restartPolicy", "Always") not in {"OnFailure", "Never"}:
+    if pods.text(pods.spec(pod).get("restartPolicy")) not in {"OnFailure", "Never"}:
         return False
     owners = pods.objects(pods.metadata(pod).get("ownerReferences"))
     named = any(label in pods.labels(pod) for label in JOB_LABELS)

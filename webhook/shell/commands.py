@@ -276,10 +276,20 @@ def _judged(words: list[str]) -> Truth:
     return None
 
 
+def matched(text: str, pattern: str) -> Truth:
+    """Return whether a text matches a case's pattern; None where one of them is not plain."""
+    if pattern == "*":
+        return True
+    if "$" in text or any(sign in pattern for sign in "$*?["):
+        return None
+    return text == pattern
+
+
 def _compared(left: str, sign: str, right: str) -> Truth:
     """Return the outcome of a comparison; None for numbers that are none, and for patterns."""
     if sign in {"=", "==", "!="}:
-        return None if "*" in right else (left == right) is not (sign == "!=")
+        held = None if right == "*" else matched(left, right)
+        return opposite(held) if sign == "!=" else held
     if not (left.isdecimal() and right.isdecimal() and len(left + right) < _DIGITS):
         return None
     order = (int(left) > int(right)) - (int(left) < int(right))

@@ -167,8 +167,8 @@ def _pieces(word: str) -> Iterator[_Piece]:
 
 def _escaped(character: str) -> Iterator[_Piece]:
     """Yield what a backslash leaves; a line that is continued leaves nothing."""
-    if character not in {"\n", ""}:
-        yield _Piece(character, quoted=True)
+    if character != "\n":
+        yield _Piece(character or "\\", quoted=True)
 
 
 def _piece_end(word: str, at: int) -> int:
@@ -227,7 +227,7 @@ def _substitute(piece: str, scope: Scope, depth: int) -> tuple[list[str], bool]:
     if piece == "$*":
         return scope.positional, False
     if piece.startswith(("$(", "`")) or not (piece[1].isalnum() or piece[1] == "_"):
-        return ["$(...)"], False
+        return [str(len(scope.positional)) if piece == "$#" else "$(...)"], False
     return [
         _shown(
             scope.value(piece[1:]) if not piece[1:].isdecimal() else _nth(piece[1:], scope), piece

@@ -21,11 +21,12 @@ from webhook.shell.commands import (
     Truth,
     both,
     is_redirection,
+    matched,
     opposite,
     perform,
     simple_command,
 )
-from webhook.shell.expand import Scope
+from webhook.shell.expand import Scope, joined
 from webhook.shell.words import MAX_NESTING, Token, UnreadableError, tokens
 
 SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh"})
@@ -73,11 +74,12 @@ def read(script: str, shell: str, scope: Scope) -> list[Run]:
 
 @dataclass(slots=True)
 class _Frame:
-    """An open compound command: whether what stands in it now runs, and whether the rest may."""
+    """An open compound command: does what stands in it now run, may the rest; a case's subject."""
 
     kind: str
     live: Truth
     rest: Truth = True
+    subject: str = ""
 
 
 class _Reader:
@@ -169,11 +171,13 @@ class _Reader:
         """Begin a compound command."""
         self.at += 1
         if word in {"for", "select"}:
-            self._skip_to({"do"})
+            name = self._skip_to({"do"})[:1]
+            self.state.scope.variables.update(dict.fromkeys(name))
             self.frames.append(_Frame("loop", None))
         elif word == "case":
-            self.frames.append(_Frame("case", None))
-            self._skip_to({"in"})
+            subject = self._skip_to({"in"})[:1]
+            known = joined(subject[0], self.state.scope) if subject else "$"
+            self.frames.append(_Frame("case", None, subject=known))
             self.at += 1
             self._pattern()
         elif word == "{":
@@ -197,20 +201,26 @@ class _Reader:
         else:
             frame.live = frame.rest
 
-    def _skip_to(self, words: set[str]) -> None:
-        """Pass over the head of a loop or of a case."""
+    def _skip_to(self, words: set[str]) -> list[str]:
+        """Pass over the head of a loop or of a case; return its words."""
+        start = self.at
         while self.at < len(self.tokens) and self.tokens[self.at].text not in words:
             self.at += 1
+        return [token.text for token in self.tokens[start : self.at] if not token.is_operator]
 
     def _pattern(self) -> None:
-        """Pass over the pattern of a case's branch."""
+        """Read the pattern of a case's branch, and decide whether the branch runs."""
         at = self.at
-        while at < len(self.tokens) and self.tokens[at].text in {"\n", ";"}:
+        while at < len(self.tokens) and self.tokens[at].text in {"\n", ";", "("}:
             at += 1
-        if at < len(self.tokens) and self.tokens[at].text == "esac":
-            self.at = at
+        self.at = at
+        if (at < len(self.tokens) and self.tokens[at].text == "esac") or not self.frames:
             return
-        self._skip_to({")"})
+        patterns = [joined(text, self.state.scope) for text in self._skip_to({")"})]
+        frame = self.frames[-1]
+        matches = [matched(frame.subject, pattern) for pattern in patterns]
+        held = True if True in matches else None if None in matches else False
+        frame.live, frame.rest = both(frame.rest, held), both(frame.rest, opposite(held))
         self.at += 1
         self.chain = ""
 

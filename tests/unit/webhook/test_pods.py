@@ -55,7 +55,8 @@ def test_a_mount_is_found_by_its_path(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("port", "expected"), [(8000, 8000), ("8000", 8000), ("http", 8080), ("x", None)]
+    ("port", "expected"),
+    [(8000, 8000), ("8000", 8000), ("http", 8080), ("x", None), ("9" * 5000, None)],
 )
 def test_a_port_is_a_number_or_the_name_of_one(port: object, expected: int | None) -> None:
     """The kubelet looks a name up among the container's own ports."""
