@@ -9,10 +9,10 @@ from collections.abc import Generator
 from typing import TypeVar
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # how long an example takes says something of the machine, and nothing of the code
-settings.register_profile("tunegate", deadline=None)
+settings.register_profile("tunegate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tunegate")
 
 pytest_plugins = ("tests.lab.fixtures",)

@@ -60,9 +60,13 @@ def _pod(pod: Json) -> Problems:
 
 def _annotations(pod: Json) -> Problems:
     """ValidateAnnotations: names, texts, 256 KiB in all."""
-    found = (pod.get("metadata") or {}).get("annotations") or {}
+    metadata = pod.get("metadata")
+    found = metadata.get("annotations") if isinstance(metadata, dict) else None
+    if not isinstance(metadata or {}, dict) or not isinstance(found or {}, dict):
+        yield "metadata.annotations are not an object"
+        return
     total = 0
-    for name, value in found.items():
+    for name, value in (found or {}).items():
         if not isinstance(value, str):
             yield f"metadata.annotations: {name[:80]} is not a text"
             continue

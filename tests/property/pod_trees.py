@@ -1,5 +1,6 @@
 """Random pods: servers of vLLM with everything a manifest may hold, and trees of no sense."""
 
+import copy
 from typing import Any, Final
 
 from hypothesis import strategies as st
@@ -16,7 +17,14 @@ ANY: Final = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_WORDS, inner, max_size=3),
     max_leaves=8,
 )
-UNKNOWN: Final = st.dictionaries(st.sampled_from(("x-new", "a/b~c", "futureField")), ANY)
+UNKNOWN: Final = st.sampled_from(
+    (
+        {},
+        {"x-new": None},
+        {"a/b~c": [{"~1": 1.5}, [], None]},
+        {"futureField": {"name": "own", "": {"deep": [True, "é"]}}, "x-new": 0},
+    )
+)
 """Fields that no version known here has."""
 
 HTTP = {"httpGet": {"path": "/health", "port": 8000, "scheme": "HTTP"}}
@@ -161,7 +169,7 @@ def pods(draw: st.DrawFn) -> Json:
 @st.composite
 def mutilated(draw: st.DrawFn) -> Json:
     """Draw a pod in which one place holds something of another shape."""
-    tree = draw(pods())
+    tree = copy.deepcopy(draw(pods()))  # samples are shared between draws
     node: Any = tree
     while True:
         keys = list(node) if isinstance(node, dict) else list(range(len(node)))

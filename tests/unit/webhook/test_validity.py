@@ -54,6 +54,8 @@ def test_a_valid_pod_has_no_problem(valid: Json) -> None:
     ("invalid", "said"),
     [
         ({"spec": None}, "spec is not an object"),
+        ({"metadata": True, "spec": {}}, "metadata.annotations are not an object"),
+        (pod(annotations=["a"]), "metadata.annotations are not an object"),
         (pod(annotations={"a b": ""}), "a b is not a name"),
         (pod(annotations={"a": 1}), "a is not a text"),
         (pod(annotations={"a": "x" * 2**18}), "larger than 256 KiB"),
