@@ -13,6 +13,7 @@ from webhook import pods
 from webhook.decisions import Json, Mutation
 from webhook.mutate import mutate
 from webhook.policy import Namespace, Policy
+from webhook.recognition import Verdict
 from webhook.templates import Template, templates, workloads
 from webhook.warn import Caution, cautions_of, cured_by
 from webhook.warn.scene import Surroundings
@@ -35,6 +36,14 @@ class Judged:
     mutation: Mutation
     cautions: tuple[Caution, ...]
     cured: tuple[str, ...]
+
+    @property
+    def hidden(self) -> str:
+        """The name of a container that says neither image nor command, "" where there is none."""
+        is_known = self.mutation.recognition.verdict is not Verdict.OTHER
+        containers = () if is_known else pods.placed(self.mutation.pod, pods.CONTAINERS)
+        blank = (one.name for one in containers if not {"image", "command"} & one.raw.keys())
+        return next(blank, "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,12 @@ def _title(judged: Judged) -> str:
 
 def _verdict(judged: Judged) -> str:
     recognition = judged.mutation.recognition
+    if judged.hidden:
+        return (
+            f"not to be told: container {judged.hidden} has neither image nor command here, its "
+            "controller adds them. Explain what that makes: kubectl get deployment,statefulset "
+            "-o yaml | tunegate explain -f -"
+        )
     said = {
         Verdict.SERVES: "serves vLLM",
         Verdict.LEFT_ALONE: "left alone",

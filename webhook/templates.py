@@ -151,12 +151,12 @@ def _inference_service(workload: Json) -> Iterator[tuple[str, Json]]:
     predictor = mapping(spec.get("predictor"))
     model = mapping(predictor.get("model"))
     if model and not _is_pod_spec(predictor):
-        made = {"name": "kserve-container", **model}
-        rest = {key: value for key, value in predictor.items() if key != "model"}
-        yield "spec.predictor", _with_metadata(workload, {**rest, "containers": [made]}, predictor)
+        own = {key: value for key, value in model.items() if key not in _OF_THE_MODEL}
+        made = {"containers": [{"name": "kserve-container", **own}]}
+        yield "spec.predictor", _with_metadata(workload, made, predictor)
     for path, raw in _below(spec, "spec"):
         is_predictor = path == "spec.predictor"
-        yield path, _with_metadata(workload, raw["spec"], predictor) if is_predictor else raw
+        yield path, _with_metadata(workload, {}, predictor) if is_predictor else raw
 
 
 def _with_metadata(workload: Json, spec: Json, predictor: Json) -> Json:
@@ -167,9 +167,28 @@ def _with_metadata(workload: Json, spec: Json, predictor: Json) -> Json:
         for key in ("labels", "annotations")
     }
     handed["labels"][_ISVC] = text(above.get("name"))
-    return {"metadata": {key: value for key, value in handed.items() if value}, "spec": spec}
+    of_the_pod = {key: value for key, value in predictor.items() if key not in _OF_THE_PREDICTOR}
+    return {
+        "metadata": {key: value for key, value in handed.items() if value},
+        "spec": {**of_the_pod, **spec},
+    }
 
 
+_OF_THE_MODEL: Final = frozenset(
+    {"modelFormat", "runtime", "storage", "storageUri", "protocolVersion", "runtimeVersion"}
+)
+_OF_THE_PREDICTOR: Final = frozenset(
+    {
+        *("model", "workerSpec", "labels", "annotations", "minReplicas", "maxReplicas", "timeout"),
+        *("scaleTarget", "scaleMetric", "scaleMetricType", "containerConcurrency", "autoScaling"),
+        *("canaryTrafficPercent", "deploymentStrategy", "logger", "batcher", "storageUris"),
+    }
+)
+"""
+What stands among a pod's fields and is none of them.
+
+Source: kserve pkg/apis/serving/v1beta1, ComponentExtensionSpec and PredictorExtensionSpec.
+"""
 _SHAPES: Final[Mapping[str, Callable[[Json], Iterator[tuple[str, Json]]]]] = {
     "InferenceService": _inference_service,
 }

@@ -218,6 +218,22 @@ def test_workloads_without_visible_containers_are_named(
     assert "Service s" not in said.err
 
 
+def test_a_container_that_its_controller_completes_is_not_called_something_else(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """KServe adds image and command; saying "not vLLM" would be wrong."""
+    service = {
+        "apiVersion": "serving.kserve.io/v1alpha1",
+        "kind": "LLMInferenceService",
+        "metadata": {"name": "qwen"},
+        "spec": {"template": {"containers": [{"name": "main", "resources": {}}]}},
+    }
+    assert main(["explain", "-f", write("a.yaml", service)]) == 0
+    said = capsys.readouterr().out
+    assert "not to be told: container main has neither image nor command" in said
+    assert "not vLLM" not in said
+
+
 def test_a_file_without_end_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Before it is read whole."""
     with (folder / "big.yaml").open("wb") as file:

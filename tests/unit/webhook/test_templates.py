@@ -130,11 +130,17 @@ def test_a_leader_and_its_workers_are_two_pods() -> None:
 
 def test_a_model_of_kserve_becomes_its_container() -> None:
     """The predictor is a pod spec whose container is called kserve-container."""
-    predictor = {"model": {"args": ["--model", "x"]}, "annotations": {"a": "b"}, "tolerations": []}
+    predictor = {
+        "model": {"args": ["--model", "x"], "modelFormat": {"name": "vLLM"}},
+        "annotations": {"a": "b"},
+        "minReplicas": 1,
+        "tolerations": [],
+    }
     (found,) = templates(made("InferenceService", {"predictor": predictor}))
     assert found.pod["spec"]["containers"] == [
         {"name": "kserve-container", "args": ["--model", "x"]}
     ]
+    assert set(found.pod["spec"]) == {"containers", "tolerations", "terminationGracePeriodSeconds"}
     assert found.pod["metadata"]["annotations"] == {"a": "b"}
     assert found.pod["metadata"]["labels"] == {"serving.kserve.io/inferenceservice": "it"}
 
