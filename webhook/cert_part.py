@@ -76,6 +76,7 @@ class CertPart:
         self._authority: Certificate | None = None
         self._problem: Problem | None = None
         self._detail = "no certificate yet: the Secret was not read"
+        self._told: set[Problem] = set()
         self._clock_offset = 0.0
         self._failures = 0
         self._woken = threading.Event()
@@ -90,9 +91,13 @@ class CertPart:
 
     def ready(self) -> str:
         """Return why no certificate can be served, "" when one is."""
+        return self.ready_by(time.time() + self._clock_offset)
+
+    def ready_by(self, now: float) -> str:
+        """Return the same by a clock that is like the API server's."""
         if self._served is None:
             return f"{self._problem}: {self._detail}" if self._problem else self._detail
-        if not self._served.leaf.holds(time.time() + self._clock_offset):
+        if not self._served.leaf.holds(now):
             return f"{Problem.EXPIRED}: the serving certificate is not valid at this time"
         return ""
 
@@ -137,7 +142,7 @@ class CertPart:
         unverified = ""
         if isinstance(step, Verify):
             unverified, step = self._verify(seen, scene)
-        self._show(seen, unverified, has_failed=bool(failed))
+        self._show(seen, unverified, is_mending=bool(failed) or isinstance(step, SetBundle))
         if isinstance(step, Rest) or self.clock() - began > FRESH_SECONDS:
             return step, not unverified
         try:
@@ -211,15 +216,19 @@ class CertPart:
         ends = datetime.fromtimestamp(leaf.period.ends, UTC).isoformat()
         self._log.info("Took up a certificate", notAfter=ends, reason=why)
 
-    def _show(self, seen: Reading, unverified: str, *, has_failed: bool) -> None:
-        """Bring metrics and the named problem up to date with a look."""
+    def _show(self, seen: Reading, unverified: str, *, is_mending: bool) -> None:
+        """
+        Bring metrics and the named problem up to date with a look.
+
+        While a step is about to mend a bundle, or one has failed, what was named stands.
+        """
         current = seen.look.secret.current
         self._metrics.ca_not_after.set(current.ends if current else 0.0)
         problem, detail = problem_seen(seen.look)
         self._metrics.ca_bundle_mismatch.set(float(problem is Problem.NOT_IN_BUNDLE))
         if problem is None and unverified:
             problem, detail = Problem.UNVERIFIED, unverified
-        if problem is not None or not has_failed:  # else the failure of this round stands
+        if not is_mending or problem not in (None, Problem.NOT_IN_BUNDLE):
             self._note(problem, detail)
 
     def _fail(self, error: ApiError, what: str) -> None:
@@ -232,10 +241,12 @@ class CertPart:
         """Name what is wrong, once."""
         if (problem, detail) == (self._problem, self._detail):
             return
-        if problem is not None:
-            self._log.warning("Certificates need attention", problem=problem.value, reason=detail)
-        elif self._problem is not None:
+        if problem is None and self._told:
+            self._told.clear()
             self._log.info("Certificates are in order again")
+        elif problem is not None and problem not in self._told:
+            self._told.add(problem)
+            self._log.warning("Certificates need attention", problem=problem.value, reason=detail)
         for one in Problem:
             self._metrics.certificate_problem.labels(one).set(float(one is problem))
         self._problem, self._detail = problem, detail
