@@ -232,3 +232,29 @@ def shake(part: CertPart, bundle: bytes, name: str = NAMES[2]) -> str:
                 if side is client:
                     return str(error)
     return ""
+
+
+def settled(replicas: int = 3) -> CertCluster:
+    """Return a cluster whose replicas all serve, and whose bundles are long written."""
+    cluster = CertCluster(replicas)
+    cluster.turn(8)
+    assert all_ready(cluster)
+    return cluster
+
+
+def all_ready(cluster: CertCluster) -> bool:
+    """Say whether every replica is ready."""
+    return not any(part.ready_by(cluster.api.now) for part in cluster.parts.values())
+
+
+def assert_one_ca(cluster: CertCluster) -> int:
+    """Return the serial number of the one CA that all serve and all bundles hold."""
+    cluster.turn(16)
+    (serial,) = cluster.cas()
+    assert all_ready(cluster)
+    return serial
+
+
+def until_renewal(cluster: CertCluster) -> None:
+    """Let all replicas live until their CA is due."""
+    cluster.turn(14, seconds=RULES.ca_lifetime_seconds * 0.67 / 14)
