@@ -74,8 +74,12 @@ class Webhook:
 
 
 @contextmanager
-def running(folder: Path, settings: Mapping[str, object] | None = None) -> Iterator[Webhook]:
-    """Run a webhook with these settings (dotted names as variables) until the context ends."""
+def running(
+    folder: Path,
+    settings: Mapping[str, object] | None = None,
+    program: tuple[str, ...] = ("webhook", "run"),
+) -> Iterator[Webhook]:
+    """Run a webhook with these settings (names of variables) until the context ends."""
     authority = Authority.create(folder / "pki")
     pair = authority.server("webhook", ["localhost", "127.0.0.1"])
     chosen: dict[str, object] = {
@@ -91,11 +95,10 @@ def running(folder: Path, settings: Mapping[str, object] | None = None) -> Itera
     }
     inherited = {key: value for key, value in os.environ.items() if "TUNEGATE" not in key}
     environment = inherited | {f"{PREFIX}{key}": str(value) for key, value in chosen.items()}
-    log_path = folder / "webhook.log"
-    with log_path.open("wb") as log:
-        popen = subprocess.Popen(
-            [sys.executable, "-m", "webhook", "run"], env=environment, stderr=log
-        )
+    log_path, output = folder / "webhook.log", folder / "webhook.out"
+    with log_path.open("wb") as log, output.open("wb") as out:
+        argv = [sys.executable, "-m", *program]
+        popen = subprocess.Popen(argv, env=environment, stderr=log, stdout=out)
     try:
         port, status_port = _ports(popen, log_path)
         context = ssl.create_default_context(cafile=authority.file)

@@ -47,6 +47,13 @@ def test_plain_http_on_the_serving_port_is_no_reason_to_fall_over(webhook: Webho
         assert caller.post(encoded()).status == 200
 
 
+def test_a_handshake_that_does_not_end_is_cut_off(webhook: Webhook) -> None:
+    """It holds a descriptor, and no protocol sees it yet."""
+    with socket.create_connection(("127.0.0.1", webhook.port), 20) as plain:
+        plain.sendall(b"\x16\x03\x01\x02\x00\x01")
+        assert plain.recv(1000) == b""
+
+
 def test_without_a_certificate_it_waits_and_says_so(tmp_path: Path) -> None:
     """Readiness names the file; a handshake fails; the certificate is taken up when it comes."""
     missing = tmp_path / "later.crt"
