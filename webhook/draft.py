@@ -26,13 +26,13 @@ def draft_of(pod: Json) -> Json:
     """
     draft = dict(pod)
     metadata = _fork(draft, "metadata", dict)
-    _fork(metadata, "annotations", dict)
+    _fork(metadata, "annotations", dict, "metadata.")
     spec = _fork(draft, "spec", dict)
     for name in ("tolerations", "volumes"):
-        _fork(spec, name, list)
+        _fork(spec, name, list, "spec.")
     for place in ("containers", "initContainers"):
-        found = _fork(spec, place, list)
-        found[:] = [_container(item, f"{place}[{index}]") for index, item in enumerate(found)]
+        found = _fork(spec, place, list, "spec.")
+        found[:] = [_container(item, f"spec.{place}[{index}]") for index, item in enumerate(found)]
     return draft
 
 
@@ -54,17 +54,17 @@ def _container(raw: object, where: str) -> Json:
     if not isinstance(raw, dict):
         raise DoubtError(f"{where} is not an object")
     container = dict(raw)
-    _fork(container, "lifecycle", dict)
-    _fork(container, "volumeMounts", list)
+    _fork(container, "lifecycle", dict, f"{where}.")
+    _fork(container, "volumeMounts", list, f"{where}.")
     return container
 
 
-def _fork(owner: Json, name: str, kind: type[Any]) -> Any:  # noqa: ANN401 - as the JSON has it
+def _fork(owner: Json, name: str, kind: type[Any], where: str = "") -> Any:  # noqa: ANN401 - as the JSON has it
     """Replace a field by a copy of its own, and return it; an empty one where it is absent."""
     value = owner.get(name)
     if value is None:
         return kind()
     if type(value) is not kind:
-        raise DoubtError(f"{name} is not {'a list' if kind is list else 'an object'}")
+        raise DoubtError(f"{where}{name} is not {'a list' if kind is list else 'an object'}")
     owner[name] = kind(value)
     return owner[name]

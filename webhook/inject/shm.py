@@ -2,12 +2,15 @@
 /dev/shm of a size that vLLM's processes can work with: the runtime's own is 64 MiB.
 
 Each vLLM server gets a memory volume, one GPU or eight: its size is a cap, not a reservation. From
-0.28 on vLLM refuses to start below 160 MiB. Measured per engine: 160 MiB, and 240 MiB a worker.
+0.28 on vLLM refuses to start below 160 MiB. Measured per engine: 160 MiB, and 240 MiB a worker; a
+KV cache that is offloaded to memory comes on top.
 Pages that are used count against the container's memory limit, so the cap stays below it. Not
 where the pod has the host's IPC, and not where anything is mounted at /dev/shm already.
 Sources: vllm/distributed/device_communicators/shm_broadcast.py; KEP-1967.
 """
 
+import re
+from math import ceil
 from posixpath import normpath
 from typing import Final
 
@@ -22,6 +25,7 @@ PATH: Final = "/dev/shm"  # noqa: S108 - a mount point in somebody else's contai
 VOLUME: Final = "tunegate-shm"
 ENGINE_BYTES: Final = 160 * MIB
 WORKER_BYTES: Final = 240 * MIB
+OFFLOADING_FLAG: Final = "kv-offloading-size"
 RUNTIME_BYTES: Final = 64 * MIB
 """What a container gets without a volume; less would be a loss."""
 
@@ -41,8 +45,14 @@ def wanted_bytes(said: Arguments) -> int:
     """Return what one container's engines need: 1 GiB at least, in whole GiB."""
     workers = -(-said.tensor_parallel * said.pipeline_parallel // max(said.nodes, 1))
     engines = max(said.data_parallel_local, 1)
-    need = (ENGINE_BYTES + WORKER_BYTES * max(workers, 1)) * engines
+    need = (ENGINE_BYTES + WORKER_BYTES * max(workers, 1) + _offloaded_bytes(said)) * engines
     return max(-(-need // GIB), 1) * GIB
+
+
+def _offloaded_bytes(said: Arguments) -> int:
+    """Return the KV cache that an engine keeps in /dev/shm as a whole (--kv-offloading-size)."""
+    written = said.flags.get(OFFLOADING_FLAG, "")
+    return ceil(float(written) * GIB) if re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,3})?", written) else 0
 
 
 def _mount(pod: Json, container: Json, said: Arguments, case: Case) -> Part:
@@ -71,7 +81,8 @@ def _size(pod: Json, container: Json, said: Arguments, case: Case) -> int:
     if case.policy.shm_max_bytes:
         size = min(size, case.policy.shm_max_bytes)
     # what a person asked for may fill the limit, a guess only half of it
-    most = (limit if wished else limit // 2) // MIB * MIB
+    is_asked = wished or _offloaded_bytes(said)
+    most = (limit if is_asked else limit // 2) // MIB * MIB
     return min(size, most) if limit else size
 
 

@@ -42,6 +42,9 @@ def test_a_server_gets_a_memory_volume_at_dev_shm() -> None:
         ("-tp 8 -pp 2 --nnodes 2", "3Gi"),
         ("-tp 1 -dp 8", "4Gi"),
         ("-tp 2 -dp 16 --data-parallel-size-local 4", "3Gi"),
+        ("-tp 8 --kv-offloading-size 20", "23Gi"),
+        ("--kv-offloading-size=2.5", "3Gi"),
+        ("--kv-offloading-size much", "1Gi"),
     ],
 )
 def test_the_size_follows_the_workers_of_this_pod(args: str, expected: str) -> None:
@@ -57,6 +60,12 @@ def test_no_more_than_half_the_memory_limit(memory: object, expected: str) -> No
     """Pages in it count against that limit."""
     made = mutated(pod(container("-tp", "8", resources=limited(memory))))
     assert size(made) == expected
+
+
+def test_an_offloaded_cache_may_fill_the_memory_limit() -> None:
+    """It was asked for: half the limit would break what it is to hold."""
+    raw = pod(container("--kv-offloading-size", "20", resources=limited("24Gi")))
+    assert size(mutated(raw)) == "21Gi"
 
 
 def test_a_limit_of_the_whole_pod_counts_too() -> None:

@@ -136,6 +136,13 @@ def test_only_the_effect_that_is_missing_is_added() -> None:
     ]
 
 
+def test_a_toleration_without_key_and_operator_covers_nothing() -> None:
+    """Kubernetes refuses it; whatever it was meant to be, it is not "everything"."""
+    made = mutated(pod(tolerations=[{"effect": "NoSchedule"}]))
+    assert exists("nvidia.com/gpu", "NoSchedule") in made.pod["spec"]["tolerations"]
+    assert made.warnings == ()
+
+
 def test_a_pod_that_tolerates_all_itself_is_the_users() -> None:
     """Nothing is added, and the record says whose it is."""
     own = [{"key": "nvidia.com/gpu", "operator": "Exists"}]

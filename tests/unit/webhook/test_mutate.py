@@ -165,10 +165,14 @@ def test_a_value_in_a_warning_is_cut_and_harmless() -> None:
     ("breakage", "said"),
     [
         ({"metadata": []}, "metadata is not an object"),
-        ({"spec": {"tolerations": {}}}, "tolerations is not a list"),
-        ({"spec": {"volumes": "v"}}, "volumes is not a list"),
-        ({"spec": {"initContainers": [3]}}, "initContainers[0] is not an object"),
+        ({"spec": {"tolerations": {}}}, "spec.tolerations is not a list"),
+        ({"spec": {"volumes": "v"}}, "spec.volumes is not a list"),
+        ({"spec": {"initContainers": [3]}}, "spec.initContainers[0] is not an object"),
         ({"spec": {"terminationGracePeriodSeconds": "30"}}, "is not ours to change"),
+        (
+            {"spec": {"initContainers": [{"name": "i", "lifecycle": []}]}},
+            "spec.initContainers[0].lifecycle is not an object",
+        ),
         ({"spec": {"initContainers": [{"name": "vllm"}]}}, ""),
     ],
 )
