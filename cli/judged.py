@@ -15,7 +15,7 @@ from webhook.mutate import mutate
 from webhook.policy import Namespace, Policy
 from webhook.recognition import Verdict
 from webhook.templates import Template, templates, workloads
-from webhook.warn import Caution, cautions_of, cured_by
+from webhook.warn import Caution, cautions_of, names_before
 from webhook.warn.scene import Surroundings
 
 _HOLDS_PODS: Final = frozenset(
@@ -110,13 +110,11 @@ def _pods(document: Document, policy: Policy, around: Namespace, known: _Known) 
     for template in templates(document.tree):
         namespace = _namespace(template, around, known.namespaces)
         mutation = mutate(template.pod, policy, namespace)
-        yield Judged(
-            document,
-            template,
-            mutation,
-            cautions_of(template, mutation, policy, surroundings),
-            cured_by(template, mutation, policy, surroundings),
-        )
+        found = cautions_of(template, mutation, policy, surroundings)
+        left = {caution.name for caution in found}
+        before = names_before(template, mutation, policy, surroundings)
+        cured = tuple(name for name in before if name not in left)
+        yield Judged(document, template, mutation, found, cured)
 
 
 def _namespace(template: Template, around: Namespace, known: Mapping[str, Namespace]) -> Namespace:

@@ -39,7 +39,8 @@ def text(judgement: Judgement, width: int, *, is_cut: bool, is_coloured: bool) -
 
 
 def _pod(judged: Judged, width: int, *, is_cut: bool, is_coloured: bool) -> Iterator[str]:
-    yield paint(_title(judged), "bold", is_coloured=is_coloured)
+    for line in _wrapped(_title(judged), width):
+        yield paint(line, "bold", is_coloured=is_coloured)
     yield from _wrapped(_verdict(judged), width, "  ")
     if judged.mutation.decisions:
         yield ""
@@ -58,9 +59,8 @@ def _pod(judged: Judged, width: int, *, is_cut: bool, is_coloured: bool) -> Iter
 def _title(judged: Judged) -> str:
     template, document = judged.template, judged.document
     place = f"{document.source}:{document.line}"
-    return clean(f"{template.kind} {template.name or '(no name)'} ({place})") + (
-        f", {clean(template.path)}" if template.path else ""
-    )
+    path = f", {template.path}" if template.path else ""
+    return f"{template.kind} {template.name or '(no name)'} ({place}){path}"
 
 
 def _verdict(judged: Judged) -> str:

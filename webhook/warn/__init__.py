@@ -16,7 +16,7 @@ from webhook.warn import environment, flags, parallel, probes, rollout, shutdown
 from webhook.warn.caution import Caution, Row, bounded
 from webhook.warn.scene import ALONE, Scene, Surroundings
 
-__all__ = ["ROWS", "Caution", "bounded", "cautions_of", "cured_by", "warnings_for"]
+__all__ = ["ROWS", "Caution", "bounded", "cautions_of", "names_before", "warnings_for"]
 
 ROWS: Final[tuple[Row, ...]] = tuple(
     sorted(
@@ -77,13 +77,12 @@ def cautions_of(
     return _judged(_scenes(template, mutation, mutation.pod, policy, around))
 
 
-def cured_by(
+def names_before(
     template: Template, mutation: Mutation, policy: Policy, around: Surroundings = ALONE
 ) -> tuple[str, ...]:
-    """Return the names of the mistakes that the mutation has put right."""
+    """Return the names of what is wrong with one pod as it stands, without any injection."""
     before = _judged(_scenes(template, mutation, template.pod, policy, around))
-    after = {caution.name for caution in cautions_of(template, mutation, policy, around)}
-    return tuple(dict.fromkeys(one.name for one in before if one.name not in after))
+    return tuple(dict.fromkeys(caution.name for caution in before))
 
 
 def _scenes(
