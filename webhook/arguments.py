@@ -12,6 +12,7 @@ from typing import Final
 
 from webhook.recognition import DEFAULT_PORT, Arguments
 
+MAX_PORT: Final = 65_535
 SHORT: Final[Mapping[str, str]] = {
     "-tp": "tensor-parallel-size",
     "-pp": "pipeline-parallel-size",
@@ -64,7 +65,7 @@ def from_flags(
     return Arguments(
         flags=flags,
         model=flags.get("model", "") or positional,
-        port=whole(flags["port"]) if "port" in flags else default_port,
+        port=_port(flags["port"]) if "port" in flags else default_port,
         scheme="HTTPS" if "ssl-certfile" in flags or "ssl-keyfile" in flags else "HTTP",
         host="" if flags.get("host") in {"0.0.0.0", "::", "[::]"} else flags.get("host", ""),  # noqa: S104
         tensor_parallel=_size(flags, "tensor-parallel-size"),
@@ -154,6 +155,12 @@ def _takes_value(name: str) -> bool:
 def whole(value: str) -> int | None:
     """Return a whole number that is spelled out, None for all else."""
     return int(value) if value.isascii() and value.isdecimal() and len(value) < 10 else None  # noqa: PLR2004
+
+
+def _port(value: str) -> int | None:
+    """Return a port that a probe may name, None for all else; 0 lets the system choose."""
+    port = whole(value)
+    return port if port and port <= MAX_PORT else None
 
 
 def _size(flags: Mapping[str, str], name: str, default: int = 1) -> int:

@@ -1,5 +1,6 @@
 """What one container of a pod is: a vLLM server, something that is left alone, or neither."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -12,9 +13,12 @@ from webhook.forms import Form, form_of
 from webhook.images import Role, image_of
 from webhook.pods import Placed
 from webhook.recognition import Arguments, Server
+from webhook.shell import SHELLS
 
 HEALTH: Final = "/health"
-LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
+_LOOPBACK: Final = re.compile(r"localhost|127\..*|\[?::1\]?")
+NO_SERVER: Final = frozenset({*SHELLS, "sleep", "tail", "cat", "true", "jupyter"})
+"""What people put into args to look around in an image whose ENTRYPOINT runs its args."""
 ENGINE_FLAGS: Final = frozenset(
     {
         *("tensor-parallel-size", "gpu-memory-utilization", "max-model-len", "max-num-seqs"),
@@ -54,10 +58,10 @@ def judge(found: Placed, pod: Json) -> Judged:
     line = command_line(found.raw, pod)
     command = bool(pods.texts(found.raw.get("command")))
     forms = [(call, form) for call in line.calls if (form := form_of(call))] if command else []
-    if not command:
-        judged = _by_image(found, line)
-    elif not line.readable:
+    if not line.readable:
         judged = Judged("unreadable", Weight.LOOKS) if hints(found.raw) else Judged()
+    elif not command:
+        judged = _by_image(found, line)
     else:
         judged = _by_forms(found, line, forms) if forms else _by_looks(found)
     if judged.server and pods.spec(pod).get("shareProcessNamespace") is True:
@@ -91,6 +95,8 @@ def _by_image(found: Placed, line: CommandLine) -> Judged:
     if forms and image.role is not Role.ALONE:
         return _by_forms(found, line, forms)
     words = call.words[1:] if call.words[:1] == ("serve",) else call.words
+    if call.program in NO_SERVER:
+        return _by_looks(found)
     if image.role is Role.SERVES:
         return _server(found, line, call, Form("image-entrypoint", words, serves=True))
     if image.role is Role.CARRIES and ENGINE_FLAGS & arguments.split(words)[0].keys():
@@ -114,10 +120,19 @@ def _by_forms(found: Placed, line: CommandLine, forms: list[tuple[Call, Form]]) 
     call, first = min(serving, key=lambda each: not each[0].sure)
     if working and not call.sure:
         return Judged("role-at-runtime", Weight.COMMAND, first.server)
-    if len({each.server.arguments.port for _, each in serving if each.server}) > 1 and first.server:
+    server = first.server
+    if server and any(form.rule == "ray-head" for _, form in forms):
+        server = replace(server, arguments=_over_ray(server.arguments, line))
+    if server and len({each.server.arguments.port for _, each in serving if each.server}) > 1:
         why = "the container starts servers on several ports"
-        return replace(first, server=replace(first.server, http=False, why_no_http=why))
-    return first
+        server = replace(server, http=False, why_no_http=why)
+    return replace(first, server=server)
+
+
+def _over_ray(said: Arguments, line: CommandLine) -> Arguments:
+    """Return the arguments of an engine that reaches over all pods of its Ray cluster."""
+    size = arguments.whole(line.environment.get("LWS_GROUP_SIZE") or "")
+    return replace(said, nodes=max(said.nodes, size or 1))
 
 
 def _alone(rule: str) -> Judged:
@@ -157,13 +172,18 @@ def _why_no_http(said: Arguments) -> str:
     """Return why no probe reaches a server over HTTP, or ""."""
     if said.port is None:
         return "the port is not in the manifest"
-    if said.host in LOOPBACK:
+    if is_loopback(said.host):
         return f"the server listens on {said.host} only"
     if said.flags.get("ssl-cert-reqs") == "2":
         return "the server asks clients for a certificate"
     if "data-parallel-multi-port-external-lb" in said.flags:
         return "every data-parallel rank has a port of its own"
     return ""
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only the pod itself reaches a server that listens there."""
+    return bool(_LOOPBACK.fullmatch(host))
 
 
 def _arguments(container: Json, line: CommandLine, form: Form) -> Arguments:

@@ -20,12 +20,19 @@ from webhook.rules import BY_NAME
 OWNERS_THAT_END: Final = frozenset(
     {
         *("Job", "CronJob", "Workflow", "TaskRun", "PipelineRun"),
-        *("PyTorchJob", "MPIJob", "TrainJob", "RayJob", "PodGroup"),
+        *("PyTorchJob", "MPIJob", "TrainJob", "RayJob"),
     }
 )
 """Kinds whose pods run to their end; a JobSet's pods belong to its Jobs."""
 JOB_LABELS: Final = ("batch.kubernetes.io/job-name", "job-name")
 """https://kubernetes.io/docs/reference/labels-annotations-taints/#batch-kubernetes-io-job-name"""
+VLLM_LABELS: Final = (
+    ("app", "vllm"),
+    ("app.kubernetes.io/name", "vllm"),
+    ("model.aibrix.ai/engine", "vllm"),
+    ("llm-d.ai/inference-serving", "true"),
+)
+"""Labels that charts give to their vLLM pods."""
 NO_HTTP_EVEN_IF_ASKED: Final = frozenset(
     {"headless", "worker-rank", "rank-unknown", "role-at-runtime", "ray-worker", "uds", "grpc"}
 )
@@ -104,9 +111,17 @@ def _left(judged: list[tuple[Placed, Judged]], pod: Json) -> Recognition:
     if reasons:
         found, heaviest = max(reasons, key=lambda each: each[1].weight)
         return _verdict(heaviest.rule, found.name)
+    if judged and _is_labelled(pod):
+        return _verdict("unknown-command", judged[0][0].name)
     if any(_carries(found) for found in pods.placed(pod, pods.INIT_CONTAINERS)):
         return _verdict("init-only")
     return _verdict("no-hint")
+
+
+def _is_labelled(pod: Json) -> bool:
+    """Return whether a pod's labels say that it serves vLLM."""
+    labels = pods.labels(pod)
+    return any(labels.get(name, "").lower() == value for name, value in VLLM_LABELS)
 
 
 def _carries(found: Placed) -> bool:

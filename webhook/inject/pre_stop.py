@@ -9,7 +9,7 @@ before the grace period does; where the grace period may not be raised, the hook
 from typing import Final
 
 from webhook import pods
-from webhook.containers import LOOPBACK
+from webhook.containers import is_loopback
 from webhook.decisions import Decision, Feature, Json
 from webhook.draft import add_field
 from webhook.inject.case import Case, Part, State, decide_parts, server_containers
@@ -78,7 +78,7 @@ def is_reachable(server: Server) -> bool:
     """Return whether the hook, inside the container, can ask how many requests are left."""
     said = server.arguments
     # what no probe reaches from outside, the hook may: loopback, and a port for each rank
-    inside = said.host in LOOPBACK or "data-parallel-multi-port-external-lb" in said.flags
+    inside = is_loopback(said.host) or "data-parallel-multi-port-external-lb" in said.flags
     asks_certificate = said.flags.get("ssl-cert-reqs") == "2"
     return knows(server) and (server.http or (inside and not asks_certificate))
 
