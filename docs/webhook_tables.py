@@ -8,6 +8,7 @@ from docs.table import metrics_table, table
 from webhook.metrics import Metrics
 from webhook.quantities import duration_text
 from webhook.refusals import REFUSALS
+from webhook.rules import RULES, Rule
 from webhook.schema import SETTINGS
 from webhook.settings import SETTINGS as POLICY
 
@@ -49,6 +50,16 @@ def refusals() -> str:
     return table(("reason", "status", "text"), rows)
 
 
+def rules() -> str:
+    """Return the table of what is recognised, and what is left alone."""
+    rows = [(f"`{row.name}`", row.verdict.value, _subject(row)) for row in RULES]
+    return table(("rule", "verdict", "when"), rows)
+
+
+def _subject(row: Rule) -> str:
+    return f"the {'pod' if row.whole_pod else 'container'} {row.sentence}"
+
+
 def metrics() -> str:
     """Return the table of the webhook's own metrics."""
     made = Metrics()
@@ -61,4 +72,5 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "policy": policy,
     "refusals": refusals,
     "metrics": metrics,
+    "rules": rules,
 }
