@@ -14,6 +14,26 @@ from common import api_types
 from common.api import Api
 
 _PATH = "/api/v1/nodes"
+_ALL = "nodes,pods,namespaces"
+
+
+def connect(kubeconfig: str | None = None, context: str | None = None) -> Api:
+    """
+    Read the kubeconfig and return the connection, made without a request.
+
+    Raises:
+        InputError: There is none, or it cannot be used.
+    """
+    logging.basicConfig(format="tunegate: %(message)s")  # what credential plugins say
+    try:
+        return Api(kubeconfig, context)
+    except api_types.NoConfigError as error:
+        raise InputError(
+            f"{error}; give --kubeconfig FILE, set KUBECONFIG, or have your "
+            "cloud write one (e.g. doctl kubernetes cluster kubeconfig save CLUSTER)"
+        ) from error
+    except api_types.BadConfigError as error:
+        raise InputError(_unusable(error, context)) from error
 
 
 class Cluster:
@@ -26,16 +46,7 @@ class Cluster:
         Raises:
             InputError: There is none, or it cannot be used.
         """
-        logging.basicConfig(format="tunegate: %(message)s")  # what credential plugins say
-        try:
-            self._api = Api(kubeconfig, context)
-        except api_types.NoConfigError as error:
-            raise InputError(
-                f"{error}; give --kubeconfig FILE, set KUBECONFIG, or have your "
-                "cloud write one (e.g. doctl kubernetes cluster kubeconfig save CLUSTER)"
-            ) from error
-        except api_types.BadConfigError as error:
-            raise InputError(_unusable(error, context)) from error
+        self._api = connect(kubeconfig, context)
 
     def list_nodes(self, query: Query) -> Listing:
         """
@@ -48,7 +59,7 @@ class Cluster:
         try:
             answer = self._api.ask("GET", _PATH, query={"resourceVersion": "0", **_chosen(query)})
         except api_types.ApiError as error:
-            raise _worded(self._api.host, error) from error
+            raise worded(self._api.host, error) from error
         metadata = answer.body.get("metadata")
         if not isinstance(metadata, dict):
             raise ClusterError(_foreign(self._api.host))
@@ -69,7 +80,7 @@ class Cluster:
         try:
             watch = self._api.watch(_PATH, _chosen(query), version)
         except api_types.ApiError as error:
-            raise _worded(self._api.host, error) from error
+            raise worded(self._api.host, error) from error
         return _events(watch)
 
     def close(self) -> None:
@@ -102,7 +113,7 @@ def _unusable(error: api_types.BadConfigError, context: str | None) -> str:
     return str(error)
 
 
-def _worded(host: str, error: api_types.ApiError) -> CliError:
+def worded(host: str, error: api_types.ApiError) -> CliError:
     """Return what went wrong as a person needs to hear it, and what to do."""
     match error:
         case api_types.CredentialsError():
@@ -139,15 +150,16 @@ def _refusal(host: str, status: int, said: str) -> CliError:
 
 def _forbidden(said: str) -> str:
     who = re.search(r'User "([^"]+)"', said)
-    verb = re.search(r"cannot (\w+) resource", said)
+    verb = re.search(r'cannot (\w+) resource "([^"]+)"', said)
+    what = verb[2] if verb else "nodes"
     subject = f"--user={who[1]}" if who else "--user=NAME"
     if who and who[1].startswith("system:serviceaccount:"):
         subject = f"--serviceaccount={who[1].removeprefix('system:serviceaccount:')}"
     return (
-        f"not allowed to {verb[1] if verb else 'list'} nodes (403): {said}\n"
+        f"not allowed to {verb[1] if verb else 'list'} {what} (403): {said}\n"
         "An administrator can allow it with\n"
-        "  kubectl create clusterrole tunegate-reader --verb=get,list,watch --resource=nodes\n"
-        f"  kubectl create clusterrolebinding tunegate-reader --clusterrole=tunegate-reader "
+        f"  kubectl create clusterrole tunegate-reader --verb=get,list,watch --resource={_ALL}\n"
+        "  kubectl create clusterrolebinding tunegate-reader --clusterrole=tunegate-reader "
         f"{subject}"
     )
 

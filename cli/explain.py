@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
     from cli.judged import judge  # noqa: PLC0415 - the webhook's engine, which --help can spare
 
     errors: list[str] = []
-    policy = _policy(options.policy, errors)
+    policy = policy_of(options.policy, errors)
     namespace = _namespace(options, errors)
     documents = list(_documents(options, errors))
     if errors:
@@ -117,7 +117,8 @@ def _foreign(document: "Document") -> str:
     return f"{document.source}:{document.line}: not a Kubernetes object: no apiVersion and kind"
 
 
-def _policy(path: str | None, errors: list[str]) -> "Policy":
+def policy_of(path: str | None, errors: list[str]) -> "Policy":
+    """Return the policy of a file, the defaults without one; what is wrong goes to the errors."""
     from common.parse import ConfigError  # noqa: PLC0415 - as above
     from webhook.policy import Policy  # noqa: PLC0415
     from webhook.settings import decode  # noqa: PLC0415

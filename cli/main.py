@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from cli import explain, nodes
+from cli import explain, nodes, pods
 from cli.errors import CliError
 from common.telemetry import VERSION
 
@@ -27,6 +27,7 @@ _EPILOG = """\
 examples:
   {program} nodes              which nodes are ready for vLLM, which not, why
   {program} nodes --watch      the same, kept up to date
+  {program} pods               which vLLM pods were injected, which missed
   {program} explain -f FILE    what the webhook makes of a manifest, and what
                                is wrong with it; asks no cluster
   {program} explain --help     all about it
@@ -50,7 +51,7 @@ class Command(Protocol):
         """Run the command and return its exit code; raises CliError."""
 
 
-COMMANDS: dict[str, Command] = {"nodes": nodes, "explain": explain}
+COMMANDS: dict[str, Command] = {"nodes": nodes, "pods": pods, "explain": explain}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

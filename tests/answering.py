@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +20,7 @@ class Server(ThreadingHTTPServer):
         """Listen on loopback."""
         super().__init__(("127.0.0.1", 0), _Request)
         self.status, self.body, self.date = 200, b"{}", DATE
+        self.later: list[bytes] = []
         self.lacking_bytes = 0
         self.is_chunked = False
         self.release = threading.Event()
@@ -27,10 +28,12 @@ class Server(ThreadingHTTPServer):
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.sent: list[tuple[str, bytes]] = []
 
-    def prepare(self, body: object, status: int = 200) -> None:
-        """Answer with this from now on: bytes as they are, anything else as JSON."""
+    def prepare(self, body: object, status: int = 200, then: Sequence[object] = ()) -> None:
+        """Answer with this, then with these, the last from then on: bytes as they are, or JSON."""
         self.status = status
-        self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.body, *self.later = (
+            one if isinstance(one, bytes) else json.dumps(one).encode() for one in (body, *then)
+        )
 
 
 class _Request(BaseHTTPRequestHandler):
@@ -60,6 +63,8 @@ class _Request(BaseHTTPRequestHandler):
         piece = b"%x\r\n%b\r\n" % (len(server.body), server.body)
         self.wfile.write(piece if server.is_chunked else server.body)
         self.wfile.flush()
+        if server.later:
+            server.body = server.later.pop(0)
         server.release.wait(20)
 
     def log_message(self, *_: object) -> None:

@@ -14,11 +14,10 @@ from typing import Final, Protocol
 
 from common.api_types import ApiError, Json
 from common.telemetry import Log
-from webhook import pods
 from webhook.follow import Collections, Follower, Kept
+from webhook.marks import marks
 from webhook.policy import Namespace
 
-_OURS: Final = "tunegate.io/"
 _MISSES: Final = 64
 _ASKED: Final = 1024
 _TICK_SECONDS: Final = 1.0
@@ -38,7 +37,7 @@ class Marks:
         """Keep nothing yet; `name` is the part's."""
         self._api, self._path, self.name = api, path, name
         self._log, self._pace = log, pace
-        self._kept: Kept[Namespace] = Kept(lambda raw, _: _marks(raw))
+        self._kept: Kept[Namespace] = Kept(lambda raw, _: marks(raw))
         self._misses: queue.Queue[str] = queue.Queue(_MISSES)
         self._asked: OrderedDict[str, None] = OrderedDict()
 
@@ -108,12 +107,3 @@ class StorageClasses(Marks):
     def annotations(self, name: str) -> Mapping[str, str]:
         """Return the annotations of one that are ours; never waits."""
         return self.get(name).annotations
-
-
-def _marks(raw: Json) -> Namespace:
-    name = pods.text(pods.metadata(raw).get("name"))
-    return Namespace(name, _ours(pods.labels(raw)), _ours(pods.annotations(raw)))
-
-
-def _ours(marks: Mapping[str, str]) -> Mapping[str, str]:
-    return {key: value for key, value in marks.items() if key.startswith(_OURS)}

@@ -15,6 +15,9 @@ from webhook.decisions import Json
 MAX_CHAIN: Final = 5
 """Owners above a pod that are looked for: ReplicaSet, Deployment, InferenceService and two more."""
 _HASH_LABEL: Final = "pod-template-hash"
+_GROUP_LABEL: Final = "leaderworkerset.sigs.k8s.io/name"
+_GROUP_VERSION: Final = "leaderworkerset.x-k8s.io/v1"
+_GROUP_KIND: Final = "LeaderWorkerSet"
 _RESTARTABLE: Final = ("Deployment", "StatefulSet", "DaemonSet")
 _PLURALS: Mapping[tuple[str, str], str] = {
     ("apps", "ReplicaSet"): "replicasets",
@@ -58,7 +61,14 @@ def controller(raw: Json, namespace: str) -> Owner | None:
 
 
 def guessed(pod: Json, owner: Owner) -> Owner:
-    """Return a ReplicaSet's Deployment by the pod's label, without a request; else the owner."""
+    """
+    Return a ReplicaSet's Deployment, or a StatefulSet's LeaderWorkerSet, by the pod's labels.
+
+    It costs no request; what has no such label stays itself.
+    """
+    group = pods.labels(pod).get(_GROUP_LABEL, "")
+    if owner.kind == "StatefulSet" and group:
+        return Owner(_GROUP_VERSION, _GROUP_KIND, owner.namespace, group)
     ending = f"-{pods.labels(pod).get(_HASH_LABEL, '')}"
     if owner.kind == "ReplicaSet" and ending != "-" and owner.name.endswith(ending):
         return replace(owner, kind="Deployment", name=owner.name.removesuffix(ending), uid="")
@@ -77,7 +87,7 @@ def path_of(owner: Owner) -> str | None:
 def cure(chain: Sequence[Owner], pod: str) -> str:
     """Return the command by which the owners, from the pod's controller up, make it anew."""
     namespace = chain[0].namespace
-    is_group = any(one.kind == "LeaderWorkerSet" for one in chain)
+    is_group = any(one.kind == _GROUP_KIND for one in chain)
     for one in () if is_group else chain:
         if one.kind in _RESTARTABLE:
             return f"kubectl rollout restart {one.kind.lower()}/{one.name} -n {namespace}"

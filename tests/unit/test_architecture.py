@@ -23,7 +23,17 @@ PURE = (
     *("doctor/sources", "doctor/yaml_files"),
     *("mount_plan", "readahead", "revert", "targets"),
 )
-CLI_PURE = ("node", "fleet", "table", "troubles", "document", "manifests", "judged", "judged_text")
+CLI_PURE = (
+    "pod_rows",
+    "node",
+    "fleet",
+    "table",
+    "troubles",
+    "document",
+    "manifests",
+    "judged",
+    "judged_text",
+)
 WEBHOOK_EDGES: tuple[str, ...] = (
     "__main__",
     "app",

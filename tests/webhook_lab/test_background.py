@@ -9,6 +9,7 @@ from agent.endpoints import parse_file
 from common import names
 from tests.lab.api import ApiError, Object
 from tests.lab.objects import vllm_pod
+from tests.lab.services import NODE
 from tests.lab.webhook_objects import NAMESPACE
 from tests.lab.webhook_pods import Replica
 from tests.webhook_lab.stage import Stage, await_, deployment, record
@@ -169,7 +170,9 @@ def test_the_time_to_ready_is_counted_once(stage: Stage, leading: Replica) -> No
     labels = '{injected="true"}'
     before = gauge(stage, leading, "pod_ready_seconds_count", labels)
     total = gauge(stage, leading, "pod_ready_seconds_sum", labels)
-    stage.create(vllm_pod("slow"))
+    stage.create(_bound("slow"))
+    injected = '{state="injected"}'
+    await_(lambda: gauge(stage, leading, "vllm_pods", injected) > 0, "the auditor at work")
     _conditions(stage, "slow", ready="False")
     _conditions(stage, "slow", ready="True")
     await_(
@@ -178,11 +181,18 @@ def test_the_time_to_ready_is_counted_once(stage: Stage, leading: Replica) -> No
     assert gauge(stage, leading, "pod_ready_seconds_sum", labels) == total + 340
     _conditions(stage, "slow", ready="False")
     _conditions(stage, "slow", ready="True")
-    stage.create(vllm_pod("fast"))
+    stage.create(_bound("fast"))
     _conditions(stage, "fast", ready="True")
     await_(
         lambda: gauge(stage, leading, "pod_ready_seconds_count", labels) == before + 2, "another"
     )
+
+
+def _bound(name: str) -> Object:
+    """Return a vLLM pod that the scheduler has no say in."""
+    pod = vllm_pod(name)
+    pod["spec"]["nodeName"] = NODE
+    return pod
 
 
 def _conditions(stage: Stage, name: str, ready: str) -> None:

@@ -13,9 +13,14 @@ from cli.judged import judge, pod_object
 from cli.main import COMMANDS, main
 from cli.manifests import Document
 from cli.node import read_node
+from cli.pod_rows import PodRow
+from cli.pod_rows import pod_object as pod_row_object
 from cli.table import NARROW, WIDE
 from tests.lab.fleet import fleet_node
+from tests.unit.webhook.live_pods import live_pod
+from tests.unit.webhook.test_auditor import audited
 from tests.unit.webhook.warn.manifests import deployment
+from webhook.auditor import AUDITED, State
 from webhook.decisions import Outcome as FeatureOutcome
 from webhook.policy import Namespace, Policy
 
@@ -73,6 +78,13 @@ def test_every_field_of_an_explained_pod_is_documented() -> None:
     document = Document("f", 1, deployment())
     (judged,) = judge([document], Policy(), Namespace()).pods
     assert named("JSON of explain") == list(pod_object(judged))
+
+
+def test_every_state_and_field_of_a_pod_is_documented() -> None:
+    """In the order in which they are printed."""
+    assert named("States") == [state.value for state in (*AUDITED, State.LEFT_ALONE)]
+    found = audited(live_pod())
+    assert named("JSON of pods") == list(pod_row_object(PodRow(found, found.owner)))
 
 
 def test_every_outcome_of_a_feature_is_documented() -> None:

@@ -181,6 +181,9 @@ def test_a_deployment_is_guessed_by_the_pods_label() -> None:
     """Where no request is to be made; other owners stay what they are."""
     pod = live_pod(owner=replica_set(), labels={"pod-template-hash": "7d9f"})
     assert str(owners.guessed(pod, owners.of_pod(pod))) == "Deployment/llama"
+    member = {**replica_set("g-0"), "kind": "StatefulSet"}
+    pod = live_pod(owner=member, labels={"leaderworkerset.sigs.k8s.io/name": "g"})
+    assert str(owners.guessed(pod, owners.of_pod(pod))) == "LeaderWorkerSet/g"
     bare = live_pod(owner=replica_set("web"))
     assert str(owners.guessed(bare, owners.of_pod(bare))) == "ReplicaSet/web"
 

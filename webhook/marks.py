@@ -1,0 +1,20 @@
+"""What a cluster object says to tunegate: its labels and annotations of ours. Pure."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from webhook import pods
+from webhook.decisions import Json
+from webhook.policy import Namespace
+
+_OURS: Final = "tunegate.io/"
+
+
+def marks(raw: Json) -> Namespace:
+    """Return them, of a Namespace or whatever else has metadata."""
+    name = pods.text(pods.metadata(raw).get("name"))
+    return Namespace(name, _ours(pods.labels(raw)), _ours(pods.annotations(raw)))
+
+
+def _ours(found: Mapping[str, str]) -> Mapping[str, str]:
+    return {key: value for key, value in found.items() if key.startswith(_OURS)}
