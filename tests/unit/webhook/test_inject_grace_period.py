@@ -103,6 +103,12 @@ def test_thirty_is_left_where_the_policy_says_that_it_is_meant() -> None:
     assert outcome(made, Feature.GRACE_PERIOD) is Outcome.USER_OWNED
 
 
+def test_none_at_all_is_not_thirty() -> None:
+    """Only 30 may be meant by the policy."""
+    made = mutated(pod(terminationGracePeriodSeconds=0), Policy(respect_grace_30=True))
+    assert grace(made) == 150
+
+
 @pytest.mark.parametrize("odd", ["30", 30.5, True, []])
 def test_a_period_of_no_sense_is_left_to_the_api_server(odd: object) -> None:
     """It refuses the pod, and we are not the reason."""

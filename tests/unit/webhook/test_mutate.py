@@ -265,6 +265,18 @@ def test_a_record_that_is_not_ours_is_replaced() -> None:
         assert mutated(made.pod).patch == ()
 
 
+def test_what_a_person_wrote_just_as_we_would_is_theirs() -> None:
+    """Without a record of ours nothing is claimed, and a later pass claims nothing either."""
+    written = copy.deepcopy(mutated(pod()).pod)
+    del written["metadata"]["annotations"]
+    first = mutated(written)
+    assert set(outcomes(first).values()) == {Outcome.USER_OWNED}
+    assert [step["path"] for step in first.patch] == ["/metadata/annotations"]
+    second = mutated(first.pod)
+    assert second.patch == ()
+    assert second.decisions == first.decisions
+
+
 def test_a_later_mutator_that_rewrites_our_probe_owns_it() -> None:
     """As Istio does with probes: the next pass neither puts ours back nor claims the other."""
     first = mutated(pod())
