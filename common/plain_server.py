@@ -4,8 +4,11 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 TEXT = "text/plain; charset=utf-8"
+MAX_CONNECTIONS = 64
+"""Each has a thread; kubelet and Prometheus need two."""
 Answer = tuple[int, str, bytes]
 """Status, content type, body."""
 Routes = Mapping[str, Callable[[], Answer]]
@@ -55,12 +58,28 @@ def _request_class(routes: Routes) -> type[BaseHTTPRequestHandler]:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 2 * MAX_CONNECTIONS
 
     def __init__(
         self, address: tuple[str, int], request_class: type[BaseHTTPRequestHandler]
     ) -> None:
+        self._room = threading.Semaphore(MAX_CONNECTIONS)
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, request_class)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's own
+        """Answer in a thread of its own; drop what is one too many."""
+        if self._room.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's own
+        """Answer, then make room."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
 
     def handle_error(self, *_: object) -> None:
         """Say nothing: a client that went away is no news."""

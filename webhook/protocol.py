@@ -61,6 +61,7 @@ class WebhookProtocol(HttpToolsProtocol):
         self._front = front
         self._deadline: asyncio.TimerHandle | None = None
         self._deadline_of: Refusal | None = None
+        self._unread: asyncio.TimerHandle | None = None
         self._is_in_headers = self._is_in_body = False
         self._is_over = self._is_surplus = False
         self._header_bytes = self._raw_bytes = self._body_bytes = self._held_bytes = 0
@@ -85,6 +86,8 @@ class WebhookProtocol(HttpToolsProtocol):
         self._is_over = True
         self._unset_keepalive_if_required()
         self._set_deadline(0, None)
+        if self._unread is not None:
+            self._unread.cancel()
         self._release()
         self._front.load.reviews -= self._unanswered
         self._unanswered = 0
@@ -181,6 +184,18 @@ class WebhookProtocol(HttpToolsProtocol):
         self._running = None
         super().on_response_complete()
 
+    def pause_writing(self) -> None:
+        """Wait for a caller that does not read, but not for ever."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(self._front.limits.body_seconds, self._drop)
+
+    def resume_writing(self) -> None:
+        """Go on writing."""
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
     def drain(self) -> None:
         """Make the answers to come the last of this connection."""
         for cycle in (self.cycle, self._running):
@@ -231,6 +246,10 @@ class WebhookProtocol(HttpToolsProtocol):
             self._deadline = self.loop.call_later(LINGER_SECONDS, self._end)
         else:
             self._end()
+
+    def _drop(self) -> None:
+        self._front.metrics.refused(refusals.UNREAD)
+        self.abort()
 
     def _end(self) -> None:
         self._is_over = True

@@ -73,8 +73,11 @@ CONTENT_TYPE: Final = Refusal(
 TOO_MANY_CONNECTIONS: Final = Refusal(
     "connections", HTTPStatus.TOO_MANY_REQUESTS, "too many connections", retry=True
 )
+UNREAD: Final = Refusal(
+    "unread", HTTPStatus.REQUEST_TIMEOUT, "the answers were not read: the connection was dropped"
+)
 
 REFUSALS: Final = (
     *(MALFORMED, PIPELINED, HEADERS_TOO_LARGE, BODY_TOO_LARGE, HEADER_TIMEOUT, BODY_TIMEOUT),
-    *(OVERLOADED, OUT_OF_MEMORY, TOO_LATE, CONTENT_TYPE, TOO_MANY_CONNECTIONS),
+    *(OVERLOADED, OUT_OF_MEMORY, TOO_LATE, CONTENT_TYPE, TOO_MANY_CONNECTIONS, UNREAD),
 )

@@ -1,7 +1,8 @@
 """Many connections, many reviews: refused in time rather than answered for nobody."""
 
+import socket
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from tests.webhook_server.caller import calling, encoded, request
@@ -106,6 +107,40 @@ def test_a_review_whose_caller_has_gone_is_not_judged(webhook: Webhook) -> None:
         caller.send(request(encoded()).replace(b"timeout=10s", b"timeout=0s"))
         answer = caller.answer()
         assert (answer.status, answer.headers["retry-after"]) == (429, "1")
+
+
+def test_a_caller_that_never_reads_is_dropped(webhook: Webhook) -> None:
+    """Answers nobody takes fill buffers, and whoever waits for room would wait for ever."""
+    before = webhook.refused("unread")
+    with calling(webhook) as caller:
+        caller.stream.settimeout(1)
+        end = time.monotonic() + 20
+        with suppress(OSError):
+            while time.monotonic() < end:
+                caller.send(request(encoded()) * 4)
+                time.sleep(0.01)
+        while webhook.refused("unread") == before and time.monotonic() < end:
+            time.sleep(0.1)
+    assert webhook.refused("unread") == before + 1
+    assert webhook.metric("tunegate_webhook_reviews_in_flight") == 0
+
+
+def test_probes_are_answered_while_many_hold_the_plain_port(webhook: Webhook) -> None:
+    """One too many is dropped at once; a place is free again as soon as somebody goes."""
+    with ExitStack() as stack:
+        address = "127.0.0.1", webhook.status_port
+        for _ in range(60):
+            stack.enter_context(socket.create_connection(address, 10))
+        assert webhook.ask("/healthz")[0] == 200
+        crowd = [stack.enter_context(socket.create_connection(address, 10)) for _ in range(20)]
+        assert crowd[-1].recv(1) == b""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        with suppress(OSError):
+            if webhook.ask("/healthz")[0] == 200:
+                return
+        time.sleep(0.05)
+    raise AssertionError("no place became free")
 
 
 def test_memory_and_start_are_as_small_as_promised(tmp_path: Path) -> None:
