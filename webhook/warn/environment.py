@@ -7,7 +7,6 @@ from webhook.warn.caution import Row, Severity
 from webhook.warn.scene import Scene
 
 METRICS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
-OFFICIAL: Final = ("vllm-openai", "vllm/vllm")
 KNOWN_USERS: Final = frozenset({0, 1000, 2000})
 """In the official image: root, Ubuntu's own user, and vllm."""
 _SERVED: Final = frozenset({"Deployment", "Rollout", "ReplicaSet"})
@@ -59,11 +58,10 @@ def _is_mounted(scene: Scene, path: str) -> bool:
 
 def unknown_user(scene: Scene) -> str:
     """Judge a user that the image does not know, without the variables that replace its entry."""
-    own = pods.mapping(scene.container.get("securityContext")).get("runAsUser")
-    user = pods.number(own) or pods.number(
-        pods.mapping(scene.spec.get("securityContext")).get("runAsUser")
-    )
-    is_official = any(name in scene.image for name in OFFICIAL)
+    contexts = (scene.container.get("securityContext"), scene.spec.get("securityContext"))
+    users = (pods.number(pods.mapping(one).get("runAsUser")) for one in contexts)
+    user = next((one for one in users if one is not None), None)
+    is_official = scene.has_official_image
     environment = scene.environment()
     missing = [name for name in ("HOME", "USER") if name not in environment]
     is_named = "LOGNAME" in environment and missing == ["USER"]

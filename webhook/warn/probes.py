@@ -18,7 +18,7 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 def liveness_kills(scene: Scene) -> str:
     """Judge a liveness probe that counts while the model is still loading."""
     probe = scene.probe("livenessProbe")
-    is_hopeless = scene.arguments.host in LOOPBACK
+    is_hopeless = scene.arguments.host in LOOPBACK or "exec" in probe
     if not probe or scene.probe("startupProbe") or is_hopeless or not _is_short(scene, probe):
         return ""
     return (

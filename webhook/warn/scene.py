@@ -17,6 +17,7 @@ GPUS: Final = (
     *("gpu.intel.com/xe", "gpu.intel.com/i915"),
 )
 """Resources of which one is one device to vLLM; shares and slices of a device are not."""
+OFFICIAL: Final = ("vllm-openai", "vllm/vllm")
 MAX_WORDS: Final = 512
 MAX_WORD: Final = 16384
 """What is longer was not written by a person; searching it would cost time."""
@@ -82,6 +83,11 @@ class Scene:
     def image(self) -> str:
         """The container's image reference."""
         return pods.text(self.container.get("image"))
+
+    @property
+    def has_official_image(self) -> bool:
+        """Whether the image is vLLM's own, or a mirror of it: what is in it is known."""
+        return any(name in self.image for name in OFFICIAL)
 
     @property
     def others(self) -> tuple[pods.Placed, ...]:

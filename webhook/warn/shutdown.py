@@ -26,7 +26,8 @@ _VERSION: Final = re.compile(r":v?(\d+)\.(\d+)")
 
 def shell_hides_signal(scene: Scene) -> str:
     """Judge a shell that stays PID 1; a drain of ours ends vLLM itself."""
-    if not scene.server.shell or Feature.PRE_STOP in scene.injected:
+    is_ended = any("kill" in word for word in _hook_words(scene))
+    if not scene.server.shell or is_ended or Feature.PRE_STOP in scene.injected:
         return ""
     return (
         f"{scene.server.shell} stays PID 1 and keeps SIGTERM from vLLM: each deletion takes the "

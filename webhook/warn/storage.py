@@ -91,12 +91,22 @@ def _has_cache(scene: Scene) -> bool | None:
         return None
     home = environment.get("HOME", "/root") or "/root"
     paths = [path for path in chosen if path] or [f"{home}/.cache/huggingface"]
-    found = (scene.volume_at(path) for path in paths)
-    return any(one is not None and _is_lasting(one[1]) for one in found)
+    found = [one for path in paths if (one := scene.volume_at(path))]
+    return any(_is_lasting(volume) or _is_filled(scene, volume) for _, volume in found)
 
 
 def _is_lasting(volume: Json) -> bool:
     return any(kind in volume for kind in _LASTING)
+
+
+def _is_filled(scene: Scene, volume: Json) -> bool:
+    """Return whether an init container has the volume, too: it may bring what is needed."""
+    mounts = (
+        mount
+        for placed in pods.placed(scene.pod, pods.INIT_CONTAINERS)
+        for mount in pods.mounts(placed.raw)
+    )
+    return any(mount.get("name") == volume.get("name") for mount in mounts)
 
 
 def downloads_always(scene: Scene) -> str:
@@ -115,7 +125,7 @@ def gated_without_token(scene: Scene) -> str:
     """Judge a model that the hub only gives to those who have signed in."""
     environment = scene.environment()
     has_token = any(name in environment for name in _TOKENS) or "hf-token" in scene.arguments.flags
-    is_gated = scene.arguments.model.startswith(_GATED)
+    is_gated = scene.arguments.model.startswith(_GATED) and scene.has_official_image
     if not is_gated or not _is_hub_model(scene) or has_token or _has_cache(scene) is not False:
         return ""
     return f"{scene.arguments.model} is gated and there is no HF_TOKEN: the download is refused"
@@ -125,7 +135,8 @@ def offline_hub_model(scene: Scene) -> str:
     """Judge a model by name that may not be downloaded and is stored nowhere."""
     environment = scene.environment()
     name = next((one for one in _OFFLINE if environment.get(one, "0") in {"1", "true"}), "")
-    if not name or not _is_hub_model(scene) or _has_cache(scene) is not False:
+    is_bare = scene.has_official_image and _has_cache(scene) is False
+    if not name or not _is_hub_model(scene) or not is_bare:
         return ""
     return f"{name} is set, {scene.arguments.model} is a name at the hub, and no cache is mounted"
 

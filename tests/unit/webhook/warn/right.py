@@ -35,6 +35,9 @@ from tests.unit.webhook.warn.manifests import (
 )
 
 BIG = "vllm serve /models/big -tp 8 -pp 2"
+OFFLINE = {"name": "HF_HUB_OFFLINE", "value": "1"}
+BAKED = "google/gemma-3-1b-it"
+FILLED = {"volumeMounts": [{"name": "hf", "mountPath": "/cache"}]}
 RIGHT: list[tuple[str, Tree]] = [
     ("TooFewGpus", one(args=args("--pipeline-parallel-size=2"), resources=gpus(8))),
     ("TooFewGpus", one(args=args("--distributed-executor-backend=ray"), resources=gpus(2))),
@@ -281,5 +284,32 @@ RIGHT: list[tuple[str, Tree]] = [
     (
         "StartupProbeTooShort",
         one(args=args(model="/m/x-405b"), startupProbe=probe(failureThreshold=60)),
+    ),
+    (
+        "LivenessWithoutStartupProbe",
+        one(off="startupProbe", livenessProbe={"exec": {"command": ["/alive"]}}),
+    ),
+    (
+        "ShellKeepsSigterm",
+        one(
+            command=["sh", "-c"],
+            args=["vllm serve /models/x -tp 4"],
+            lifecycle=hook("sleep 5; kill -TERM $(pgrep -f 'vllm serve')"),
+        ),
+    ),
+    (
+        "UserWithoutHome",
+        deployment(
+            container(securityContext={"runAsUser": 0}), securityContext={"runAsUser": 65532}
+        ),
+    ),
+    ("GatedModelWithoutToken", one(image="corp/llama:1", args=args(model=BAKED), env=[OFFLINE])),
+    (
+        "OfflineHubModel",
+        deployment(
+            container(args=args(model="Qwen/Qwen3-32B"), env=[HOME_CACHE, OFFLINE], **FILLED),
+            volumes=[{"name": "hf", "emptyDir": {}}],
+            initContainers=[{"name": "get", "image": "corp/get:1", **FILLED}],
+        ),
     ),
 ]
