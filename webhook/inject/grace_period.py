@@ -8,7 +8,7 @@ warning. What was changed after an earlier pass is somebody's will, and is not f
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,54 +58,75 @@ class Budget:
 
 def inject(pod: Json, case: Case) -> Decision:
     """Raise the pod's grace period to what its servers need."""
-    spec = pods.spec(pod)
-    budget = max(_budgets(pod, case), key=lambda each: each.total_seconds, default=None)
-    if not budget or not budget.total_seconds:
+    budgets = tuple(_budgets(pod, case))
+    most = _longest(budgets)
+    if not most:
         why = "no server has a hook, or a --shutdown-timeout, of a length that is visible"
         return Decision(Outcome.NOT_APPLICABLE, why)
-    needed = budget.total_seconds + case.policy.teardown_seconds
+    spec = pods.spec(pod)
     given = pods.number(spec.get(FIELD))
     there = DEFAULT_GRACE_SECONDS if given is None else given
-    reason = _reason(budget, needed, case)
-    if there >= needed:
-        return _enough(there, needed, reason, case)
-    if not _may_raise(there, budget, case):
-        return _too_short(there, budget, case)
-    spec[FIELD] = needed
-    return Decision(Outcome.INJECTED, reason)
+    ours = _longest(budget for budget in budgets if budget.is_ours)
+    goal = _goal(there, most, ours, case)
+    if goal:
+        spec[FIELD] = there = _needed(goal, case)
+    _warn_if_too_short(there, most, case)
+    if goal:
+        return Decision(Outcome.INJECTED, _reason(goal, case))
+    return _as_it_stands(there, most, ours, case)
 
 
-def _reason(budget: Budget, needed: int, case: Case) -> str:
-    parts = ((budget.hook_seconds, "hook"), (budget.shutdown_seconds, "--shutdown-timeout"))
-    shown = [f"{seconds} s {what}" for seconds, what in parts if seconds]
-    return f"{needed} s: {', '.join(shown)}, {case.policy.teardown_seconds} s teardown"
+def _longest(budgets: Iterable[Budget]) -> Budget | None:
+    found = max(budgets, key=lambda each: each.total_seconds, default=None)
+    return found if found and found.total_seconds else None
 
 
-def _enough(there: int, needed: int, reason: str, case: Case) -> Decision:
-    if there == needed and case.had(Feature.GRACE_PERIOD) is Outcome.INJECTED:
-        return Decision(Outcome.INJECTED, reason)
+def _needed(budget: Budget, case: Case) -> int:
+    return budget.total_seconds + case.policy.teardown_seconds
+
+
+def _goal(there: int, most: Budget, ours: Budget | None, case: Case) -> Budget | None:
+    """Return the budget that the grace period is raised for; None where it stays."""
+    had = case.had(Feature.GRACE_PERIOD)
+    is_from_us = had is Outcome.INJECTED and ours and there == _needed(ours, case)
+    if there == DEFAULT_GRACE_SECONDS and not is_from_us:
+        goal = None if case.policy.respect_grace_30 else most
+    else:
+        # what was enough once and no longer is was lowered by somebody
+        goal = None if had in (Outcome.INJECTED, Outcome.USER_OWNED) else ours
+    return goal if goal and there < _needed(goal, case) else None
+
+
+def _as_it_stands(there: int, most: Budget, ours: Budget | None, case: Case) -> Decision:
+    """Return whose a grace period is that is not raised in this pass."""
+    if case.had(Feature.GRACE_PERIOD) is Outcome.INJECTED:
+        for budget in (most, ours):
+            if budget and there == _needed(budget, case):
+                return Decision(Outcome.INJECTED, _reason(budget, case))
+    needed = _needed(most, case)
+    if there < needed:
+        return owned(case, Feature.GRACE_PERIOD, f"{there} s stand, as somebody set them")
     text = f"{there} s are enough: {needed} s are needed"
     if there == DEFAULT_GRACE_SECONDS:
         return Decision(Outcome.NOT_APPLICABLE, text)
     return owned(case, Feature.GRACE_PERIOD, text)
 
 
-def _may_raise(there: int, budget: Budget, case: Case) -> bool:
-    """Return whether a grace period that is too short is ours to raise."""
-    if there == DEFAULT_GRACE_SECONDS:
-        return not case.policy.respect_grace_30
-    was_enough = case.had(Feature.GRACE_PERIOD) in (Outcome.INJECTED, Outcome.USER_OWNED)
-    return budget.is_ours and not was_enough
+def _reason(budget: Budget, case: Case) -> str:
+    parts = ((budget.hook_seconds, "hook"), (budget.shutdown_seconds, "--shutdown-timeout"))
+    shown = [f"{seconds} s {what}" for seconds, what in parts if seconds]
+    teardown = f"{case.policy.teardown_seconds} s teardown"
+    return f"{_needed(budget, case)} s: {', '.join(shown)}, {teardown}"
 
 
-def _too_short(there: int, budget: Budget, case: Case) -> Decision:
-    if budget.total_seconds >= there:
+def _warn_if_too_short(there: int, most: Budget, case: Case) -> None:
+    """Warn where a server is killed before its hook and its own drain can end."""
+    if most.total_seconds >= there:
         case.warnings.append(
-            f"{FIELD} is {there}, but preStop hook ({budget.hook_seconds} s) and --shutdown-timeout"
-            f" ({budget.shutdown_seconds} s) need more: the server is killed before it ends;"
-            f" set at least {budget.total_seconds + case.policy.teardown_seconds}"
+            f"{FIELD} is {there}, but preStop hook ({most.hook_seconds} s) and --shutdown-timeout"
+            f" ({most.shutdown_seconds} s) need more: the server is killed before it ends;"
+            f" set at least {_needed(most, case)}"
         )
-    return owned(case, Feature.GRACE_PERIOD, f"{there} s stand, as somebody set them")
 
 
 def _budgets(pod: Json, case: Case) -> Iterator[Budget]:

@@ -140,3 +140,25 @@ def test_a_period_that_was_raised_after_us_is_its_raisers() -> None:
     assert decision(made, Feature.GRACE_PERIOD).reason == (
         "something else changed it after it was injected"
     )
+
+
+@pytest.mark.parametrize(("there", "after"), [(30, 330), (100, 150), (200, 200), (400, 400)])
+def test_of_two_servers_each_has_its_own_need(there: int, after: int) -> None:
+    """A hook of the user's raises only what is unset, ours also what is too short."""
+    own = {**hooked({"sleep": {"seconds": 300}}), "name": "own"}
+    made = mutated(pod(container("--port", "8001"), own, terminationGracePeriodSeconds=there))
+    assert grace(made) == after
+    assert bool(made.warnings) == (after <= 300)
+    second = mutated(made.pod)
+    assert second.patch == ()
+    assert second.decisions == made.decisions
+
+
+def test_a_period_that_was_raised_to_thirty_is_not_taken_for_unset() -> None:
+    """A second pass would raise it once more."""
+    own = {**hooked({"sleep": {"seconds": 300}}), "name": "own"}
+    raw = pod(container("--port", "8001"), own, terminationGracePeriodSeconds=5)
+    policy = Policy(drain_timeout_seconds=10, teardown_seconds=20)
+    made = mutated(raw, policy)
+    assert grace(made) == 30
+    assert mutated(made.pod, policy).patch == ()
