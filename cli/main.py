@@ -28,8 +28,7 @@ examples:
   {program} nodes              which nodes are ready for vLLM, which not, why
   {program} nodes --watch      the same, kept up to date
   {program} pods               which vLLM pods were injected, which missed
-  {program} explain -f FILE    what the webhook makes of a manifest, and what
-                               is wrong with it; asks no cluster
+  {program} explain -f FILE    what the webhook makes of a manifest, and why
   {program} explain --help     all about it
 
 exit codes: 0 done; 1 the cluster refused, or --check found something;

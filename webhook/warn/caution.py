@@ -17,6 +17,7 @@ Characters of one warning and of all: the API server cuts what is longer.
 Source: k8s.io/apiserver pkg/endpoints/filters/warning.go (truncateAtTotalRunes,
 truncateItemRunes).
 """
+SPEAKER: Final = "tunegate"
 _RESERVE: Final = 120
 
 
@@ -80,8 +81,12 @@ def clipped(text: str, longest: int = MAX_LINE) -> str:
 
 
 def bounded(cautions: Iterable[Caution]) -> tuple[str, ...]:
-    """Return as many lines as an answer may hold; the last one tells how many more there are."""
-    lines = [caution.line for caution in cautions]
+    """
+    Return as many lines as an answer may hold; the last one tells how many more there are.
+
+    Each says whose it is: kubectl prints the warnings of every webhook alike.
+    """
+    lines = [clipped(f"{SPEAKER} {caution.line}") for caution in cautions]
     kept, left = 0, MAX_LINES - _RESERVE
     for line in lines:
         left -= len(line)
@@ -91,4 +96,7 @@ def bounded(cautions: Iterable[Caution]) -> tuple[str, ...]:
     if kept == len(lines):
         return tuple(lines)
     more = len(lines) - kept
-    return (*lines[:kept], f"{more} more: kubectl tunegate explain -f FILE shows all of them")
+    return (
+        *lines[:kept],
+        f"{SPEAKER}: {more} more; kubectl tunegate explain -f FILE shows all of them",
+    )

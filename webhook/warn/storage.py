@@ -48,11 +48,18 @@ def one_connection(scene: Scene) -> str:
             "PersistentVolume with mountOptions: [nconnect=8]"
         )
     claim = pods.text(pods.mapping(volume.get("persistentVolumeClaim")).get("claimName"))
-    bound = pods.text(scene.around.claims.get(claim, {}).get("volumeName"))
+    bound = pods.text(scene.around.claims.get(claim, {}).get("volumeName")) or _held(scene, claim)
     known = scene.around.volumes.get(bound)
     if known is None or not is_nfs(known) or has_nconnect(known):
         return ""
     return f"PersistentVolume {bound} at {where} has no nconnect: add mountOptions: [nconnect=8]"
+
+
+def _held(scene: Scene, claim: str) -> str:
+    """Return the PersistentVolume that is kept for a claim, "" if none is known."""
+    volumes = scene.around.volumes.items()
+    kept = (name for name, one in volumes if pods.mapping(one.get("claimRef")).get("name") == claim)
+    return next(kept, "") if claim else ""
 
 
 def is_nfs(volume: Json) -> bool:

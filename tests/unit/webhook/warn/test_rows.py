@@ -5,7 +5,7 @@ import pytest
 from tests.unit.webhook.warn.manifests import NFS, Tree, deployment, gpus, one
 from tests.unit.webhook.warn.right import RIGHT
 from tests.unit.webhook.warn.wrong import WRONG
-from webhook.warn import ROWS, warnings_for
+from webhook.warn import ROWS, bounded, warnings_for
 from webhook.warn.caution import MAX_LINE
 from webhook.warn.scene import Surroundings
 
@@ -48,7 +48,9 @@ def test_the_mistake_is_named_and_nothing_else(name: str) -> None:
     assert words in found[name].line
     place = "" if ROW[name].is_of_pod else "container vllm: "
     assert found[name].line.startswith(f"{name}: {place}")
-    assert len(found[name].line) <= MAX_LINE
+    (said,) = (line for line in bounded(found.values()) if f" {name}: " in line)
+    assert len(said) <= MAX_LINE
+    assert not said.endswith("\N{HORIZONTAL ELLIPSIS}")
 
 
 def test_what_is_right_earns_nothing() -> None:
@@ -67,3 +69,12 @@ def test_gpus_of_several_servers_in_one_container_are_not_counted() -> None:
     script = "vllm serve /models/a --port 8000 & vllm serve /models/b --port 8001 & wait"
     workload = one(command=["bash", "-c"], args=[script], resources=gpus(2))
     assert not {"IdleGpus", "TooFewGpus"} & set(names(workload))
+
+
+@pytest.mark.parametrize("claim", [{"volumeName": "slow"}, {}])
+def test_a_known_volume_without_nconnect_is_named(claim: Tree) -> None:
+    """Bound by the claim's word, or by its own."""
+    slow = {"nfs": NFS, "claimRef": {"name": "models"}}
+    around = Surroundings(claims={"models": claim}, volumes={"slow": slow})
+    (found,) = warnings_for(deployment(), around=around)
+    assert "PersistentVolume slow at /models has no nconnect" in found.line

@@ -85,8 +85,10 @@ def test_lines_fit_what_an_answer_may_hold() -> None:
     lines = bounded(many)
     assert max(map(len, lines)) <= MAX_LINE
     assert sum(map(len, lines)) <= MAX_LINES
-    assert lines[-1].startswith(f"{40 - (len(lines) - 1)} more: ")
-    assert bounded(many[:3]) == tuple(one.line for one in many[:3])
+    assert lines[-1].startswith(f"tunegate: {40 - (len(lines) - 1)} more; ")
+    assert bounded([Caution("Name", Severity.RISKS, "what is wrong", "container vllm")]) == (
+        "tunegate Name: container vllm: what is wrong",
+    )
 
 
 def test_a_line_has_no_control_characters() -> None:
