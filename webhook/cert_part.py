@@ -9,7 +9,6 @@ the Secret, and here for as long as a look lasts.
 
 import ssl
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -41,6 +40,7 @@ from webhook.certificates import (
 from webhook.certificates import problem_of as problem_seen
 from webhook.follow import Collections, Follower, Kept
 from webhook.handshake import why_not_verified
+from webhook.leader import boot_clock
 from webhook.metrics import Metrics
 from webhook.tls import load_pair, new_context
 
@@ -81,7 +81,7 @@ class CertPart:
         self._failures = 0
         self._woken = threading.Event()
         self.ask_replica: Asked = why_not_verified
-        self.clock: Callable[[], float] = time.monotonic
+        self.clock: Callable[[], float] = boot_clock
         self.watched: tuple[Collections, Sequence[tuple[str, str]]] | None = None
         """Where to watch, and what: (collection, name)."""
 
@@ -91,7 +91,7 @@ class CertPart:
 
     def ready(self) -> str:
         """Return why no certificate can be served, "" when one is."""
-        return self.ready_by(time.time() + self._clock_offset)
+        return self.ready_by(self.clock() + self._clock_offset)
 
     def ready_by(self, now: float) -> str:
         """Return the same by a clock that is like the API server's."""
@@ -135,7 +135,7 @@ class CertPart:
         """Look, decide and act once; return the step and whether it went well."""
         began = self.clock()
         seen = self._store.look(self._served)
-        self._clock_offset = seen.look.now - time.time()
+        self._clock_offset = seen.look.now - self.clock()
         self._memory = self._memory.after(seen.look, self.clock())
         scene = Scene(seen.look, self._memory, self._rules, self.clock(), without=failed)
         step = decide(scene)

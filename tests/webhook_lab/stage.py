@@ -98,13 +98,19 @@ class Stage:
         )
         self._await_configured()
 
-    def set_timeout(self, seconds: int) -> None:
-        """Have the API server wait so long for each answer; `heal` sets it back."""
-        one = mutating_configuration(self.lab.ca_bundle)
+    def set_timeout(self, seconds: int, *, has_bundle: bool = True) -> None:
+        """
+        Have the API server wait so long for each answer; `heal` sets it back.
+
+        `has_bundle` False leaves the CA bundles to the replicas, which are still to come.
+        """
+        bundle = self.lab.ca_bundle if has_bundle else b""
+        one = mutating_configuration(bundle)
         for hook in one["webhooks"]:
             hook["timeoutSeconds"] = seconds
-        self.lab.configure(one)
-        self._await_configured()
+        self.lab.configure(one, warning_configuration(bundle))
+        if has_bundle:
+            self._await_configured()
 
     @property
     def replicas(self) -> list[Replica]:
