@@ -1,10 +1,11 @@
 """A small plain-HTTP server for probes and metrics, in threads of its own."""
 
-import socket
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from common.listening import listen
 
 TEXT = "text/plain; charset=utf-8"
 MAX_CONNECTIONS = 64
@@ -18,7 +19,7 @@ class PlainServer:
     """Answers GET by path until closed; 404 for every other path."""
 
     def __init__(self, routes: Routes, address: str, port: int) -> None:
-        """Bind and begin; raises OSError. Port 0 takes any free one."""
+        """Listen as `listening.listen` does, and begin; raises OSError."""
         self._server = _Server((address, port), _request_class(routes))
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="plain-server", daemon=True
@@ -58,14 +59,15 @@ def _request_class(routes: Routes) -> type[BaseHTTPRequestHandler]:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    request_queue_size = 2 * MAX_CONNECTIONS
 
     def __init__(
         self, address: tuple[str, int], request_class: type[BaseHTTPRequestHandler]
     ) -> None:
+        super().__init__(address, request_class, bind_and_activate=False)
         self._room = threading.Semaphore(MAX_CONNECTIONS)
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        super().__init__(address, request_class)
+        self.socket.close()
+        self.socket = listen(*address)
+        self.server_address = self.socket.getsockname()
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's own
         """Answer in a thread of its own; drop what is one too many."""

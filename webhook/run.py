@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from common.listening import listen
 from common.plain_server import TEXT, PlainServer, Routes
 from common.telemetry import VERSION, Log
 from webhook.app import build
@@ -129,15 +130,10 @@ class _Told:
 
 
 def _listen(address: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
-        listener = socket.create_server((address, port), family=family)
-        # inherited by what is accepted; asyncio sets it only where the socket names its protocol,
-        # and without it each answer waits 40 ms for the client's delayed acknowledgement
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listen(address, port)
     except OSError as error:
         raise ListenError(f"cannot listen on {address}:{port}: {error.strerror}") from error
-    return listener
 
 
 def _status_server(config: WebhookConfig, routes: Routes) -> PlainServer:

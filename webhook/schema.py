@@ -34,7 +34,12 @@ def _row(path: str, read: Callable[[Any], Any], default: object, doc: str) -> Se
 
 
 SETTINGS: tuple[Setting, ...] = (
-    _row("server.address", text, "0.0.0.0", "where the HTTPS server listens"),  # noqa: S104 - the API server calls from outside
+    _row(
+        "server.address",
+        text,
+        "",
+        "where the HTTPS server listens; none: everywhere, IPv4 and IPv6",
+    ),
     _row("server.port", _PORT, 9443, "its port; 0 takes any free one"),
     _row(
         "server.keepAliveSeconds",
@@ -45,8 +50,8 @@ SETTINGS: tuple[Setting, ...] = (
     _row(
         "status.address",
         text,
-        "0.0.0.0",  # noqa: S104 - Prometheus and the kubelet call from outside
-        "where /healthz, /readyz and /metrics listen, in plain HTTP",
+        "",
+        "where /healthz, /readyz and /metrics listen, in plain HTTP; none: everywhere",
     ),
     _row("status.port", _PORT, 9470, "their port; 0 takes any free one"),
     _row(

@@ -17,9 +17,9 @@ from typing import Any, Final, cast
 
 import uvicorn
 
+from common.listening import BACKLOG
 from webhook.protocol import Front, WebhookProtocol
 
-BACKLOG: Final = 1024
 SHUTDOWN_SECONDS: Final = 1.0
 """How long the other side may take for TLS's own goodbye."""
 BEAT_SECONDS: Final = 0.5
