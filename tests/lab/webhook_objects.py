@@ -15,6 +15,7 @@ from tests.lab.api import Object
 
 NAMESPACE: Final = "tunegate"
 NAME: Final = "tunegate-webhook"
+NODES_NAME: Final = f"{NAME}-nodes"
 SERVING_SECRET: Final = "tunegate-webhook-serving"  # noqa: S105 - a name
 LABELS: Final[Mapping[str, str]] = {"app.kubernetes.io/name": NAME}
 USER: Final = f"system:serviceaccount:{NAMESPACE}:{NAME}"
@@ -96,7 +97,7 @@ _KEPT: Final = ("get", "list", "watch", "patch")
 """List and watch fit a rule with names where the request selects one by metadata.name."""
 
 CLUSTER_RULES: Final[Sequence[Rule]] = (
-    Rule(_ADMISSION, "mutatingwebhookconfigurations", _KEPT, (NAME,)),
+    Rule(_ADMISSION, "mutatingwebhookconfigurations", _KEPT, (NAME, NODES_NAME)),
     Rule(_ADMISSION, "validatingwebhookconfigurations", _KEPT, (NAME,)),
     Rule("", "namespaces", ("list", "watch")),
     Rule("", "pods", ("list", "watch")),
@@ -146,17 +147,14 @@ def mutating_configuration(
     namespace: str = NAMESPACE,
     *,
     opted_out: Sequence[str] = _SYSTEM_NAMESPACES,
-    node_selector: Mapping[str, str] | None = None,
 ) -> Object:
     """
-    Return the configuration of what is changed: pods, PersistentVolumes, and Nodes where asked for.
+    Return the configuration of what is always changed: pods and PersistentVolumes.
 
     Args:
         ca_bundle: PEM; empty where the webhook itself is to write it.
         namespace: where the Service is.
         opted_out: namespaces whose pods never reach the webhook.
-        node_selector: labels of the Nodes that are closed as they register; None leaves the hook
-            out.
     """
     conditions = [dict(NOT_A_MIRROR_POD)]
     pods = _rule("", "v1", ["pods"], "Namespaced")
@@ -185,17 +183,24 @@ def mutating_configuration(
         )
         | {"reinvocationPolicy": "IfNeeded"},
     ]
-    if node_selector is not None:
-        nodes = _rule("", "v1", ["nodes"], "Cluster")
-        one = _hook(NODE_HOOK, "/nodes", nodes, ca_bundle, namespace)
-        hooks.append(
-            one
-            | {
-                "objectSelector": {"matchLabels": dict(node_selector)},
-                "reinvocationPolicy": "IfNeeded",
-            }
-        )
     return _configuration("MutatingWebhookConfiguration", hooks)
+
+
+def node_configuration(
+    node_selector: Mapping[str, str], ca_bundle: bytes = b"", namespace: str = NAMESPACE
+) -> Object:
+    """
+    Return the configuration of the hook for Nodes: those with these labels get the gate taint.
+
+    It is off by default, so it has an object of its own: an entry whose bundle the webhook has
+    applied cannot be taken out of its configuration by server-side apply, which Helm 4 uses.
+    """
+    nodes = _rule("", "v1", ["nodes"], "Cluster")
+    hook = _hook(NODE_HOOK, "/nodes", nodes, ca_bundle, namespace) | {
+        "objectSelector": {"matchLabels": dict(node_selector)},
+        "reinvocationPolicy": "IfNeeded",
+    }
+    return _configuration("MutatingWebhookConfiguration", [hook], NODES_NAME)
 
 
 def warning_configuration(
@@ -268,8 +273,8 @@ def _not_opted_out() -> Object:
     return {"matchExpressions": [refused]}
 
 
-def _configuration(kind: str, hooks: Sequence[Object]) -> Object:
-    metadata = {"name": NAME, "labels": dict(LABELS)}
+def _configuration(kind: str, hooks: Sequence[Object], name: str = NAME) -> Object:
+    metadata = {"name": name, "labels": dict(LABELS)}
     return {
         "apiVersion": f"{_ADMISSION}/v1",
         "kind": kind,

@@ -6,14 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.api import APPLY_PATCH, JSON_PATCH, Object, collection_path, object_path
+from tests.lab.api import APPLY_PATCH, JSON_PATCH, ApiError, Object, collection_path, object_path
 from tests.lab.objects import vllm_pod
 from tests.lab.webhook_lab import WebhookLab
 from tests.lab.webhook_objects import (
+    NAME,
     NAMESPACE,
+    NODES_NAME,
     POD_HOOK,
     SERVING_SECRET,
     mutating_configuration,
+    node_configuration,
     warning_configuration,
 )
 from tests.lab.webhook_pods import Replica
@@ -258,6 +261,24 @@ def test_the_bundle_is_the_only_field_written(bare: WebhookLab, *, is_apply: boo
     else:
         bare.admin.patch(MUTATING, {"metadata": {"labels": {"again": "1"}}})
     assert bundle(bare) == before
+
+
+def test_an_optional_hook_has_a_configuration_of_its_own(bare: WebhookLab) -> None:
+    """Its bundle is kept as well; taken away whole it is gone, as an entry it could not be."""
+    name = f"{NAME},{NODES_NAME}"
+    own = node_configuration({"example.com/gated": "yes"})
+    for one in (patient_configurations()[0], own):
+        bare.admin.request("DELETE", object_path(one))
+        apply(bare, one)
+    start(bare, certificates_ca_lifetime_seconds=3600, certificates_mutating_configurations=name)
+    assert bundle(bare, object_path(own)) == bundle(bare)
+    less = patient_configurations()[0]
+    del less["webhooks"][-1]
+    with pytest.raises(ApiError, match="is invalid"):
+        apply(bare, less)
+    bare.admin.delete(object_path(own))
+    bare.admin.delete(SECRET)
+    await_(lambda: len(bundle(bare)) == 2, "the renewal goes on without it")
 
 
 def apply(lab: WebhookLab, one: Object) -> None:

@@ -10,9 +10,9 @@ from common.names import (
     STORAGE_CONFIG_MAP,
     STORAGE_ENDPOINTS_KEY,
 )
-from tests.lab.api import Object
+from tests.lab.api import Object, object_path
 from tests.lab.webhook_lab import GATED
-from tests.lab.webhook_objects import NAMESPACE, NODE_HOOK, mutating_configuration
+from tests.lab.webhook_objects import NAMESPACE, NODE_HOOK, node_configuration
 from tests.webhook_lab.stage import Stage, await_
 
 pytestmark = [pytest.mark.lab, pytest.mark.api]
@@ -20,12 +20,12 @@ pytestmark = [pytest.mark.lab, pytest.mark.api]
 
 @pytest.fixture
 def gating(stage: Stage) -> Iterator[Stage]:
-    """Give the cluster with the Node hook in the configuration, which is off by default."""
-    one = mutating_configuration(stage.lab.ca_bundle, node_selector=GATED)
+    """Give the cluster with the Node hook, which is off by default."""
+    one = node_configuration(GATED, stage.lab.ca_bundle)
     stage.lab.configure(one)
     await_(lambda: _is_gated(stage, node("probe", GATED)), "the Node hook is called")
     yield stage
-    stage.lab.configure(mutating_configuration(stage.lab.ca_bundle))
+    stage.admin.delete(object_path(one))
 
 
 def test_an_nfs_volume_that_opted_in_gets_its_options(stage: Stage) -> None:
