@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from webhook.recognition import DEFAULT_PORT, Arguments
+from webhook.vllm_switches import SWITCHES
 
 MAX_PORT: Final = 65_535
 SHORT: Final[Mapping[str, str]] = {
@@ -25,6 +26,9 @@ SHORT: Final[Mapping[str, str]] = {
     "-dpb": "data-parallel-backend",
     "-dph": "data-parallel-hybrid-lb",
     "-dpe": "data-parallel-external-lb",
+    "-dpm": "data-parallel-multi-port-external-lb",
+    "-dcp": "decode-context-parallel-size",
+    "-pcp": "prefill-context-parallel-size",
     "-asc": "api-server-count",
     "-ep": "enable-expert-parallel",
     "-n": "nnodes",
@@ -32,22 +36,9 @@ SHORT: Final[Mapping[str, str]] = {
     "-q": "quantization",
     "-sc": "speculative-config",
     "-cc": "compilation-config",
-    "-O": "optimization-level",
+    "-ac": "attention-config",
+    "-O": "compilation-config",
 }
-SWITCHES: Final = frozenset(
-    {
-        *("headless", "grpc", "enforce-eager", "trust-remote-code", "disable-log-stats"),
-        *("disable-log-requests", "enable-prefix-caching", "enable-chunked-prefill"),
-        *("enable-expert-parallel", "enable-auto-tool-choice", "enable-lora", "enable-eplb"),
-        *("enable-sleep-mode", "enable-server-load-tracking", "data-parallel-hybrid-lb"),
-        *("data-parallel-external-lb", "data-parallel-multi-port-external-lb", "async-scheduling"),
-        *("enable-ssl-refresh", "disable-uvicorn-access-log", "disable-frontend-multiprocessing"),
-        *("disable-custom-all-reduce", "disable-sliding-window", "enable-log-requests"),
-        *("use-tqdm-on-load", "enable-dbo", "enable-reasoning", "omni", "language-model-only"),
-        *("enable-prompt-embeds", "enable-force-include-usage", "disable-fastapi-docs"),
-    }
-)
-"""Flags that take no value: what follows is the model. `--no-x` never takes one either."""
 _SIGNED: Final = re.compile(r"-\.?\d")
 
 
@@ -148,8 +139,8 @@ def canonical(flag: str) -> str:
 
 
 def _takes_value(name: str) -> bool:
-    """Return whether the next word may be this flag's value."""
-    return name not in SWITCHES and not name.startswith("no-")
+    """Return whether the next word may be this flag's value; --omni is vLLM-Omni's switch."""
+    return name not in SWITCHES and name != "omni" and not name.startswith("no-")
 
 
 def whole(value: str) -> int | None:

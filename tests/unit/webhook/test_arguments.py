@@ -4,6 +4,8 @@ import pytest
 
 from webhook import arguments
 from webhook.recognition import Arguments
+from webhook.vllm_switches import SWITCHES
+from webhook.warn.vllm_flags import LONG
 
 
 def said(*words: str) -> Arguments:
@@ -76,6 +78,12 @@ def test_ranks_of_the_pod_and_of_all(
     found = said(*words)
     assert (found.data_parallel, found.data_parallel_local) == (total, local)
     assert found.api_servers == servers
+
+
+def test_every_name_known_here_is_one_of_vllms() -> None:
+    """A name that no version has would be a typing error."""
+    assert set(arguments.SHORT.values()) <= LONG
+    assert SWITCHES <= LONG
 
 
 def test_a_negative_number_is_a_value() -> None:
