@@ -142,11 +142,12 @@ class Api:
         chosen = {**(query or {}), "limit": str(page_items)}
         while True:
             page = self.request("GET", path, query=chosen)
-            yield page
             metadata = page.get("metadata")
             rest_of_it = metadata.get("continue") if isinstance(metadata, dict) else None
+            yield page
             if not rest_of_it:
                 return
+            del page, metadata  # or it would be in memory beside the next one
             chosen["continue"] = str(rest_of_it)
 
     def watch(

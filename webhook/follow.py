@@ -18,7 +18,7 @@ from webhook.review import place_of
 
 CHANGED, DELETED = ("ADDED", "MODIFIED"), "DELETED"
 FIRST_WAIT_SECONDS, LAST_WAIT_SECONDS = 1.0, 30.0
-PAGE_ITEMS = 100
+PAGE_ITEMS = 50
 """Pods of a page are in memory at the same time, as decoded JSON of some 50 KiB each."""
 _JOIN_SECONDS = 0.05
 
@@ -173,11 +173,11 @@ class Follower:
         version = ""
         self._kept.begin()
         for page in self._source.list_pages(self._path, self._query, PAGE_ITEMS):
-            for item in pods.objects(page.get("items")):
-                self._put(item)
+            self._put_all(page)
             version = pods.text(pods.metadata(page).get("resourceVersion"))
             if self._ending.is_set():
                 return version
+            del page  # or it would be in memory beside the next one
         self._kept.end()
         self._changed()
         return version
@@ -199,6 +199,10 @@ class Follower:
         finally:
             self._watch = None
             watch.close()
+
+    def _put_all(self, page: Json) -> None:
+        for item in pods.objects(page.get("items")):
+            self._put(item)
 
     def _put(self, raw: Json) -> None:
         try:
