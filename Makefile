@@ -46,7 +46,7 @@ demo: ## watch a GPU node being tuned, proven and opened, end to end (root)
 	@$(BOOTSTRAP) all
 	@$(PYTHON) -m tests.lab.demo
 
-bench: ## measure speed and cost against the shell way (root)
+bench: ## measure speed and cost of agent and webhook against other ways (root)
 	@$(BOOTSTRAP) all
 	@$(PYTHON) -m tests.bench
 

@@ -1,5 +1,5 @@
 """
-``make bench``: what the agent costs, beside the shell way, in one run.
+``make bench``: what agent and webhook cost, beside what one would use instead, in one run.
 
 Figures of one run compare; figures of two runs do not: machines are noisy.
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.bench import loading
 from tests.bench.agent_on_node import Bench, GateClock
 from tests.bench.fleet import NODES, listed_seconds
+from tests.bench.webhook import run as webhook
 from tests.lab.control_plane import ControlPlane
 from tests.lab.kwok import Kwok
 from tests.lab.link_events import LinkEvents
@@ -37,18 +38,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--steady-seconds", type=float, default=600, help="watching before RSS is read (600)"
     )
     parser.add_argument("--loads", type=int, default=5, help="files read by a guest, twice (5)")
-    parser.add_argument("--only", choices=("node", "loading"), help="one of the two parts")
+    parser.add_argument("--only", choices=("node", "loading", "webhook"), help="one part")
+    webhook.add_options(parser)
     options = parser.parse_args(arguments)
     if os.geteuid() != 0:
         print("the bench makes network namespaces: run it as root", file=sys.stderr)
         return 2
-    for folder in ("agent", "cli", "common"):
+    for folder in ("agent", "cli", "common", "webhook"):
         compileall.compile_dir(folder, quiet=1)
-    if options.only != "loading":
+    if options.only in (None, "node"):
         with closing(LabDir.create()) as lab_dir:
             _run(_bench(lab_dir), options)
-    if options.only != "node":
+    if options.only in (None, "loading"):
         loading.run(options.loads, _say, _row)
+    if options.only in (None, "webhook"):
+        webhook.run(options, _say, _row)
     return 0
 
 
