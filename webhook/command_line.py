@@ -101,10 +101,19 @@ def environment(container: Json, pod: Json) -> dict[str, str | None]:
         else:
             known[name] = substitute(pods.text(entry.get("value")), known)
     known.pop("", None)
+    return {**_of_its_set(pod), **known}
+
+
+def _of_its_set(pod: Json) -> dict[str, str]:
+    """
+    Return what LeaderWorkerSet's webhook sets, which may come after ours, from its own marks.
+
+    Source: https://lws.sigs.k8s.io/docs/reference/labels-annotations-and-environment-variables/
+    """
     index = pods.labels(pod).get("leaderworkerset.sigs.k8s.io/worker-index")
-    if index is not None:
-        known.setdefault("LWS_WORKER_INDEX", index)
-    return known
+    size = pods.annotations(pod).get("leaderworkerset.sigs.k8s.io/size")
+    found = {"LWS_WORKER_INDEX": index, "LWS_GROUP_SIZE": size}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _from_pod(source: Json, pod: Json) -> str | None:

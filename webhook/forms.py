@@ -79,7 +79,14 @@ def _vllm(words: tuple[str, ...]) -> Form:
 
 
 def _ray(words: tuple[str, ...]) -> Form | None:
-    """Return what `ray ...` is: without --head, `ray start` joins another pod's cluster."""
+    """
+    Return what `ray ...` is: without --head, `ray start` joins another pod's cluster.
+
+    `ray symmetric-run` runs its program on the head only, from the same command everywhere. Source:
+    https://docs.ray.io/en/latest/cluster/cli.html
+    """
+    if words[1:2] == ("symmetric-run",):
+        return Form("role-at-runtime")
     if words[1:2] != ("start",):
         return None
     return Form("ray-head" if "--head" in words else "ray-worker")
@@ -94,7 +101,7 @@ def _shell_script(words: tuple[str, ...]) -> Form | None:
 def _script(words: tuple[str, ...]) -> Form | None:
     """Return what a script is that is known by its name."""
     name = basename(words[0]) if words else ""
-    if name == "multi-node-serving.sh":
+    if name in {"multi-node-serving.sh", "ray_init.sh"}:
         return Form("ray-worker" if words[1:2] == ("worker",) else "ray-head")
     if name == "sagemaker-entrypoint.sh":
         return Form("sagemaker", words[1:], SAGEMAKER_PORT, serves=True)
