@@ -173,7 +173,7 @@ def _summary(judgement: Judgement) -> str:
     warnings = sum(len(one.cautions) for one in found)
     said = [
         f"{_several(len(found), 'pod')}:",
-        f"{changed} changed, {len(serving) - changed} right as they are,",
+        f"{changed} changed, {len(serving) - changed} unchanged,",
         f"{len(found) - len(serving)} left alone;",
         f"{_several(warnings, 'warning')}.",
     ]

@@ -21,6 +21,7 @@ _OPEN_END: Final = re.compile(r"num_requests_(?:waiting|\\?\(?[\w\\|]*waiting[\w
 _TRUSTED: Final = re.compile(
     r"(?:curl|wget)\b[^;&\n]*?\|\|\s*(?:echo\s+)?['\"]?(?:0\b|true\b|:|exit 0)"
 )
+_DEFAULTED: Final = re.compile(r"\$\{\w+:[-=]0\}")
 _VERSION: Final = re.compile(r":v?(\d+)\.(\d+)")
 
 
@@ -104,7 +105,9 @@ def _is_prefix(found: re.Match[str]) -> bool:
 
 def hook_trusts_failure(scene: Scene) -> str:
     """Judge a hook that takes a failed question for an answer."""
-    if not _TRUSTED.search(" ".join(_hook_words(scene))):
+    hook = " ".join(_hook_words(scene))
+    is_defaulted = "curl" in hook and _DEFAULTED.search(hook)
+    if not is_defaulted and not _TRUSTED.search(hook):
         return ""
     return "the preStop takes a failed or slow curl for zero requests: it ends while they run"
 
@@ -158,7 +161,7 @@ ROWS: Final = (
     Row(
         "DrainHookTrustsFailure",
         Severity.LOSES_REQUESTS,
-        "A preStop hook with `curl ... || echo 0` or the like.",
+        "A preStop hook with `curl ... || echo 0`, `${WAITING:-0}` or the like.",
         "A server under load answers late: the hook takes that for drained, and SIGTERM aborts "
         "what was running.",
         "Remove the hook and let tunegate inject its drain, which tells refused from slow.",

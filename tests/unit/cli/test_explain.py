@@ -81,7 +81,7 @@ def test_the_text_says_what_and_why(folder: Path, capsys: pytest.CaptureFixture[
     assert "\n+++ as it will run\n" in said
     assert "\n+    startupProbe:\n" in said
     assert "lines more (-o json shows them)" in said
-    assert said.endswith("1 pod: 1 changed, 0 right as they are, 0 left alone; 1 warning.\n")
+    assert said.endswith("1 pod: 1 changed, 0 unchanged, 0 left alone; 1 warning.\n")
     assert "\x1b" not in said
 
 

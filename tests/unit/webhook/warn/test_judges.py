@@ -105,6 +105,8 @@ def test_a_grep_that_finds_the_newer_series_is_caught(pattern: str, *, is_caught
         ("curl -sf x/metrics || exit 0", True),
         ("curl -m 2 x || true", True),
         ("wget -qO- x || echo '0'", True),
+        ("N=$(curl -s x/metrics | grep y); [ ${N:-0} = 0 ]", True),
+        ("sleep ${SECONDS:-0}", False),
         ("curl -s x/metrics; true", False),
         ("curl -s x || sleep 1", False),
         ("curl -s x | grep -q y || exit 1", False),
