@@ -51,7 +51,10 @@ def apply(tree: Json, operations: Iterable[Json]) -> Json:
         PatchError: An operation does not apply.
     """
     for operation in operations:
-        way = [_plain(part) for part in str(operation.get("path")).split("/")[1:]]
+        path = str(operation.get("path"))
+        way = path.split("/")[1:]
+        if "~" in path:
+            way = [_plain(part) for part in way]
         if not way:
             raise PatchError("the whole document is never replaced")
         tree = _changed(tree, way, operation)
@@ -77,7 +80,7 @@ def same(one: Any, other: Any) -> bool:  # noqa: ANN401 - any JSON
 
 
 def _object(before: Json, after: Json, path: str) -> Iterator[Json]:
-    if before.keys() - after.keys():
+    if not before.keys() <= after.keys():
         raise PatchError(f"something at {path or '/'} was removed")
     for name, value in after.items():
         there = before.get(name)
