@@ -247,8 +247,7 @@ class CertPart:
         elif problem is not None and problem not in self._told:
             self._told.add(problem)
             self._log.warning("Certificates need attention", problem=problem.value, reason=detail)
-        for one in Problem:
-            self._metrics.certificate_problem.labels(one).set(float(one is problem))
+        self._metrics.show_certificate_problem(problem)
         self._problem, self._detail = problem, detail
 
     def _longer_wait(self, seconds: float) -> float:

@@ -25,6 +25,7 @@ from webhook import cert_objects
 from webhook.cert_objects import ADMISSION, Configuration, Content
 from webhook.certificates import Look, Problem, Served
 from webhook.pki import Authority
+from webhook.pods import objects
 
 FIELD_MANAGER: Final = "tunegate-webhook"
 REQUEST_SECONDS: Final = 5.0
@@ -123,9 +124,8 @@ class CertStore:
         """Return address and port of each replica that may be called; raises ApiError."""
         path = f"/apis/discovery.k8s.io/v1/namespaces/{self._place.namespace}/endpointslices"
         query = {"labelSelector": f"kubernetes.io/service-name={self._place.service}"}
-        listed = self._ask("GET", path, query=query).body.get("items")
-        slices = [one for one in listed if isinstance(one, dict)] if listed else []
-        return cert_objects.ready_endpoints(slices, self._place.port_name)
+        slices = self._ask("GET", path, query=query).body.get("items")
+        return cert_objects.ready_endpoints(objects(slices), self._place.port_name)
 
     def _get_secret(self) -> tuple[Json | None, float]:
         """Return the Secret, if there is one, and the API server's clock."""

@@ -159,6 +159,11 @@ class Metrics:
         """Count what became of an Event."""
         self._events.labels(result).inc()
 
+    def show_certificate_problem(self, present: Problem | None) -> None:
+        """Show what is wrong with the certificates; None is nothing."""
+        for one in Problem:
+            self.certificate_problem.labels(one).set(float(one is present))
+
     def _make_certificates(self) -> None:
         """Make those of the serving certificates."""
         self.certificate_not_after = self._gauge(

@@ -2,7 +2,8 @@
 Certificates from two files, as cert-manager or a mounted Secret keeps them; read again by polling.
 
 The kubelet swaps a mounted Secret by a symbolic link and gives no event that can be relied on, so
-the files are read whole each time. A pair that cannot be used changes nothing and is named.
+the files are read whole each time, and what was read is what is checked and served. A pair that
+cannot be used changes nothing: the one before stays, and the problem is named.
 """
 
 import ssl
@@ -10,14 +11,15 @@ import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-
-from cryptography import x509
+from typing import Final
 
 from common.telemetry import Log
+from webhook.certificates import Period, Problem
 from webhook.metrics import Metrics
-from webhook.tls import new_context
+from webhook.pki import PairError, read_leaf
+from webhook.tls import load_pair, new_context
 
-POLL_SECONDS = 5.0
+POLL_SECONDS: Final = 5.0
 
 
 class FileServing:
@@ -29,15 +31,13 @@ class FileServing:
         self, certificate: Path, key: Path, min_version: str, metrics: Metrics, log: Log
     ) -> None:
         """Read the files for the first time; what is wrong with them `ready` says."""
-        self._certificate = certificate
-        self._key = key
+        self._certificate, self._key = certificate, key
         self._min_version = min_version
-        self._metrics = metrics
-        self._log = log
+        self._metrics, self._log = metrics, log
         self._context: ssl.SSLContext | None = None
-        self._not_after = datetime.min.replace(tzinfo=UTC)
+        self._period: Period | None = None
         self._seen: tuple[bytes, bytes] | None = None
-        self._problem = "the certificate files were not read yet"
+        self._why = "the certificate files were not read yet"
         self.read_again()
 
     def context(self) -> ssl.SSLContext | None:
@@ -46,10 +46,11 @@ class FileServing:
 
     def ready(self) -> str:
         """Return why no certificate can be served, "" when one is."""
-        if self._context is None:
-            return self._problem
-        if time.time() >= self._not_after.timestamp():
-            return f"the certificate in {self._certificate} expired at {self._not_after}"
+        if self._period is None:
+            return self._why
+        if time.time() >= self._period.ends:
+            ended = datetime.fromtimestamp(self._period.ends, UTC).isoformat()
+            return f"{Problem.EXPIRED}: the certificate in {self._certificate} expired at {ended}"
         return ""
 
     def run(self, stop: threading.Event) -> None:
@@ -62,29 +63,45 @@ class FileServing:
         try:
             found = self._certificate.read_bytes(), self._key.read_bytes()
         except OSError as error:
-            self._refuse(f"{error.filename}: {error.strerror}")
+            self._refuse(Problem.HALF_WRITTEN, f"{error.filename}: {error.strerror}")
             return
-        if found == self._seen:
-            return
-        self._seen = found
-        try:
-            context = new_context(self._min_version)
-            context.load_cert_chain(self._certificate, self._key)
-            leaf = x509.load_pem_x509_certificates(found[0])[0]
-        except (OSError, ValueError) as error:  # an ssl.SSLError is an OSError
-            reason = getattr(error, "reason", None) or type(error).__name__
-            self._refuse(f"{self._certificate} and {self._key} cannot be used: {reason}")
-            return
-        self._context, self._problem = context, ""
-        self._not_after = leaf.not_valid_after_utc
-        self._metrics.certificate_loads.labels("loaded").inc()
-        self._metrics.certificate_not_after.set(self._not_after.timestamp())
-        self._log.info("Took up a certificate", notAfter=self._not_after.isoformat())
+        if found != self._seen:
+            self._seen = found
+            self._take_up(*found)
+        elif self._period and not self._why:
+            self._show_period(self._period)
 
-    def _refuse(self, problem: str) -> None:
-        if problem == self._problem:
+    def _take_up(self, certificate: bytes, key: bytes) -> None:
+        where = f"{self._certificate} and {self._key}"
+        try:
+            leaf = read_leaf(certificate, key)
+            context = new_context(self._min_version)
+            load_pair(context, certificate, key)
+        except PairError as error:
+            self._refuse(error.problem, f"{where} cannot be used: {error}")
             return
-        self._problem = problem
-        self._metrics.certificate_loads.labels("refused").inc()
-        keeps = "; the one before stays" if self._context else ""
-        self._log.warning("Could not use a certificate", reason=f"{problem}{keeps}")
+        except OSError as error:  # an ssl.SSLError is one
+            reason = getattr(error, "reason", None) or type(error).__name__
+            self._refuse(Problem.REFUSED, f"{where} cannot be used: {reason}")
+            return
+        self._context, self._period, self._why = context, leaf.period, ""
+        self._metrics.certificate_loads.labels("loaded").inc()
+        self._metrics.certificate_not_after.set(leaf.period.ends)
+        self._show_period(leaf.period)
+        ends = datetime.fromtimestamp(leaf.period.ends, UTC).isoformat()
+        self._log.info("Took up a certificate", notAfter=ends)
+
+    def _refuse(self, problem: Problem, why: str) -> None:
+        """Name what is wrong, once; the pair before is served on."""
+        self._metrics.show_certificate_problem(problem)
+        why = f"{problem}: {why}"
+        if why != self._why:
+            self._why = why
+            self._metrics.certificate_loads.labels("refused").inc()
+            keeps = "; the one before stays" if self._context else ""
+            self._log.warning("Could not use a certificate", reason=f"{why}{keeps}")
+
+    def _show_period(self, period: Period) -> None:
+        now = time.time()
+        late = Problem.EXPIRED if now >= period.ends else None
+        self._metrics.show_certificate_problem(Problem.FUTURE if now < period.begins else late)
