@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from common.names import POD_LABEL_INJECT
 from tests.lab.api import Answer, ApiClient, Object, Session
+from tests.webhook_lab.stage import total
 from webhook.decisions import Json, Mutation
 from webhook.mutate import mutate
 from webhook.policy import Namespace, Policy
@@ -65,6 +66,10 @@ class Judge:
     def send(self, pod: Json, namespace: str = INSIDE) -> Answer:
         """Have a pod admitted by a dry run, whatever comes of it."""
         return self._session.send("POST", f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod)
+
+    def metric(self, name: str) -> float:
+        """Return one of the API server's counters, summed over its series."""
+        return total(self._admin.get("/metrics")["text"], name, {})
 
     def _dry_run(self, pod: Json, namespace: str) -> Json:
         answer = self.send(pod, namespace)

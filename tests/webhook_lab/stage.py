@@ -136,12 +136,12 @@ class Stage:
     def api_metric(self, name: str, hook: str) -> float:
         """Return the sum of one of the API server's counters over all its series of a hook."""
         text = self.admin.get("/metrics")["text"]
-        return _total(text, name, {"name": hook})
+        return total(text, name, {"name": hook})
 
     def metric(self, name: str, **labels: str) -> float:
         """Return the sum of one of the webhook's counters over all replicas."""
         return sum(
-            _total(one.get("/metrics", self.lab.cp)[1], name, labels) for one in self.replicas
+            total(one.get("/metrics", self.lab.cp)[1], name, labels) for one in self.replicas
         )
 
     def _await_configured(self) -> None:
@@ -152,13 +152,14 @@ class Stage:
         await_(lambda: record(self.create(probe, dry_run=True).body), "the webhook is called")
 
 
-def _total(text: str, name: str, labels: Mapping[str, str]) -> float:
-    total = 0.0
+def total(text: str, name: str, labels: Mapping[str, str]) -> float:
+    """Return the sum of a metric's series that have these labels, from an exposition."""
+    summed = 0.0
     for line in text.splitlines():
         found = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
         if found is None or found[1] != name:
             continue
         has = dict(re.findall(r'(\w+)="([^"]*)"', found[2] or ""))
         if labels.items() <= has.items():
-            total += float(found[3])
-    return total
+            summed += float(found[3])
+    return summed

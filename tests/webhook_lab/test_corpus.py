@@ -64,3 +64,10 @@ def test_a_server_is_sent_without_an_accelerator_too(judge: Judge, case: Case) -
     assert answer.status == 201, answer.body
     annotations = answer.body["metadata"].get("annotations") or {}
     assert (POD_ANNOTATION_INJECTED in annotations) or not serves
+
+
+def test_no_condition_ever_failed(judge: Judge) -> None:
+    """A condition that fails is as good as none; those of all these pods were evaluated."""
+    judge.judge(cases()[0].pod())
+    assert judge.metric("apiserver_admission_match_condition_evaluation_seconds_count") > 0
+    assert judge.metric("apiserver_admission_match_condition_evaluation_errors_total") == 0

@@ -4,15 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from common.names import (
-    ANNOTATION_NFS_OPTIONS,
-    STARTUP_TAINT,
-    STORAGE_CONFIG_MAP,
-    STORAGE_ENDPOINTS_KEY,
-)
+from common.names import ANNOTATION_NFS_OPTIONS, STARTUP_TAINT
 from tests.lab.api import Object, object_path
 from tests.lab.webhook_lab import GATED
-from tests.lab.webhook_objects import NAMESPACE, NODE_HOOK, node_configuration
+from tests.lab.webhook_objects import NODE_HOOK, node_configuration
 from tests.webhook_lab.stage import Stage, await_
 
 pytestmark = [pytest.mark.lab, pytest.mark.api]
@@ -26,16 +21,6 @@ def gating(stage: Stage) -> Iterator[Stage]:
     await_(lambda: _is_gated(stage, node("probe", GATED)), "the Node hook is called")
     yield stage
     stage.admin.delete(object_path(one))
-
-
-def test_an_nfs_volume_that_opted_in_gets_its_options(stage: Stage) -> None:
-    """By its own annotation; what it had stays, and nothing is said."""
-    one = volume("opted-in", {ANNOTATION_NFS_OPTIONS: "enabled"})
-    answer = stage.create(one)
-    assert answer.status == 201
-    options = answer.body["spec"]["mountOptions"]
-    assert options == ["hard", "nconnect=8", "actimeo=60"]
-    assert answer.warnings == ()
 
 
 def test_an_nfs_volume_of_a_class_that_opted_in_gets_its_options(stage: Stage) -> None:
@@ -58,15 +43,6 @@ def test_any_other_nfs_volume_is_only_warned_about(stage: Stage) -> None:
     assert any("nconnect=8" in warning for warning in answer.warnings)
 
 
-def test_the_servers_of_volumes_are_listed_for_the_agents(stage: Stage) -> None:
-    """The leading replica keeps the ConfigMap that agents mount."""
-    stage.create(volume("listed", server="10.9.8.7"))
-    path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{STORAGE_CONFIG_MAP}"
-    stage.admin.wait_for(
-        path, lambda one: "10.9.8.7" in one.get("data", {}).get(STORAGE_ENDPOINTS_KEY, ""), 60.0
-    )
-
-
 def test_a_node_that_is_selected_registers_with_the_gate_taint(gating: Stage) -> None:
     """As a kubelet that registers itself; another Node is not even sent."""
     created = gating.create(node("gated-0", GATED))
@@ -77,19 +53,17 @@ def test_a_node_that_is_selected_registers_with_the_gate_taint(gating: Stage) ->
     assert gating.calls(NODE_HOOK) == before
 
 
-def volume(
-    name: str, annotations: dict[str, str] | None = None, server: str = "10.71.0.2"
-) -> Object:
+def volume(name: str) -> Object:
     """Return an NFS PersistentVolume."""
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
-        "metadata": {"name": name, "annotations": annotations or {}},
+        "metadata": {"name": name},
         "spec": {
             "capacity": {"storage": "500Gi"},
             "accessModes": ["ReadWriteMany"],
             "mountOptions": ["hard"],
-            "nfs": {"server": server, "path": "/weights"},
+            "nfs": {"server": "10.71.0.2", "path": "/weights"},
         },
     }
 
