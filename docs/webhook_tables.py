@@ -6,6 +6,8 @@ from common.names import WEBHOOK_METRIC_PREFIX
 from common.settings import Setting
 from docs.table import metrics_table, table
 from webhook.metrics import Metrics
+from webhook.nfs_sources import DRIVERS
+from webhook.notices import Reason
 from webhook.quantities import duration_text
 from webhook.refusals import REFUSALS
 from webhook.rules import RULES, Rule
@@ -15,6 +17,12 @@ from webhook.settings import SETTINGS as POLICY
 _TOO_LONG = {"gateTaints": "the five gate taints", "nodes.selector": "none"}
 """Defaults that a table has no room for."""
 _DURATIONS = ("startupBudget", "drainTimeout", "propagation", "teardown")
+
+
+_EVENTS = {
+    Reason.NOT_INJECTED: "pods were created without the webhook; the command that makes them anew",
+    Reason.FAILED_SAFE: "the webhook was in doubt and left a pod, or a feature of it, as it was",
+}
 
 
 def settings() -> str:
@@ -67,10 +75,27 @@ def metrics() -> str:
     return metrics_table(made.registry, WEBHOOK_METRIC_PREFIX)
 
 
+def nfs_drivers() -> str:
+    """Return the table of CSI drivers that speak NFS."""
+    rows = [
+        (f"`{name}`", row.where, "yes" if row.takes_nconnect else "no")
+        for name, row in DRIVERS.items()
+    ]
+    return table(("driver", "its servers", "`nconnect`"), rows)
+
+
+def events() -> str:
+    """Return the table of Events."""
+    rows = [(f"`{reason}`", _EVENTS[reason]) for reason in Reason]
+    return table(("reason", "when"), rows)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "settings": settings,
     "policy": policy,
     "refusals": refusals,
     "metrics": metrics,
+    "nfs_drivers": nfs_drivers,
+    "events": events,
     "rules": rules,
 }

@@ -61,6 +61,11 @@ class Events:
         self._queue: queue.Queue[Notice] = queue.Queue(QUEUED)
         self._told: OrderedDict[tuple[str, Owner], float] = OrderedDict()
 
+    @property
+    def waiting(self) -> int:
+        """Return how many notices are queued."""
+        return self._queue.qsize()
+
     def failed_safe(self, pod: Json, namespace: str, failure: str, *, is_dry_run: bool) -> None:
         """Note that a review left its pod as it came; a dry run has no side effect."""
         if is_dry_run:

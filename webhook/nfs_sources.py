@@ -21,6 +21,7 @@ AZURE_BLOB_PORT: Final = 2048
 """Azure Blob speaks NFS 3.0 there: Microsoft, "Network File System (NFS) 3.0 protocol support"."""
 _MAX_PORT: Final = 65535
 _MAX_LABEL_LENGTH, _MAX_NAME_LENGTH = 63, 253
+_EVEREST: Final = "everest.io/share-export-location"
 _LEGACY_OPTIONS: Final = "volume.beta.kubernetes.io/mount-options"
 """An annotation that, where it stands, is used instead of `spec.mountOptions`."""
 
@@ -62,10 +63,16 @@ _Read = Callable[[_Fields], str]
 
 
 @dataclass(frozen=True, slots=True)
-class _Driver:
-    """How to read one CSI driver; servers are separated by commas, what follows `:/` is a path."""
+class Driver:
+    """
+    How to read one CSI driver; servers are separated by commas, what follows `:/` is a path.
+
+    Attributes:
+        where: where the servers stand, for people.
+    """
 
     servers: _Read
+    where: str
     is_nfs: Callable[[_Fields], bool] = lambda _: True
     port: int = NFS_PORT
     takes_nconnect: bool = True
@@ -106,29 +113,45 @@ def _oracle(fields: _Fields) -> str:
     return fields.handle.partition(":")[2]
 
 
-DRIVERS: Mapping[str, _Driver] = {
-    "nfs.csi.k8s.io": _Driver(_attribute("server")),
-    "efs.csi.aws.com": _Driver(
-        _efs, lambda fields: not fields.handle.startswith("s3"), takes_nconnect=False
+DRIVERS: Mapping[str, Driver] = {
+    "nfs.csi.k8s.io": Driver(_attribute("server"), "attribute `server`"),
+    "efs.csi.aws.com": Driver(
+        _efs,
+        "attribute `mounttargetip`, else the name of the file system in the region of a Node",
+        lambda fields: not fields.handle.startswith("s3"),
+        takes_nconnect=False,
     ),
-    "fsx.openzfs.csi.aws.com": _Driver(_attribute("dnsname")),
-    "filestore.csi.storage.gke.io": _Driver(_attribute("ip")),
-    "file.csi.azure.com": _Driver(_azure("file"), _says_nfs),
-    "blob.csi.azure.com": _Driver(_azure("blob"), _says_nfs, AZURE_BLOB_PORT, takes_nconnect=False),
-    "fss.csi.oraclecloud.com": _Driver(_oracle),
-    "nasplugin.csi.alibabacloud.com": _Driver(_attribute("server")),
-    "com.tencent.cloud.csi.cfs": _Driver(_attribute("host")),
-    "vpc.file.csi.ibm.io": _Driver(_attribute("nfsserverpath")),
-    "sfsturbo.csi.everest.io": _Driver(_attribute("everest.io/share-export-location")),
-    "nas.csi.everest.io": _Driver(_attribute("everest.io/share-export-location")),
-    "csi-isilon.dellemc.com": _Driver(_attribute("azserviceip")),
-    "nfs.manila.csi.openstack.org": _Driver(lambda _: ""),
-    "csi.trident.netapp.io": _Driver(lambda _: "", lambda fields: fields.get("protocol") == "file"),
+    "fsx.openzfs.csi.aws.com": Driver(_attribute("dnsname"), "attribute `DNSName`"),
+    "filestore.csi.storage.gke.io": Driver(_attribute("ip"), "attribute `ip`"),
+    "file.csi.azure.com": Driver(
+        _azure("file"), "with `protocol: nfs`: `server`, else the storage account's", _says_nfs
+    ),
+    "blob.csi.azure.com": Driver(
+        _azure("blob"),
+        "with `protocol: nfs`: `server`, else the storage account's, port 2048",
+        _says_nfs,
+        AZURE_BLOB_PORT,
+        takes_nconnect=False,
+    ),
+    "fss.csi.oraclecloud.com": Driver(_oracle, "the volume handle's second part"),
+    "nasplugin.csi.alibabacloud.com": Driver(_attribute("server"), "attribute `server`"),
+    "com.tencent.cloud.csi.cfs": Driver(_attribute("host"), "attribute `host`"),
+    "vpc.file.csi.ibm.io": Driver(_attribute("nfsserverpath"), "attribute `nfsServerPath`"),
+    "sfsturbo.csi.everest.io": Driver(_attribute(_EVEREST), f"attribute `{_EVEREST}`"),
+    "nas.csi.everest.io": Driver(_attribute(_EVEREST), f"attribute `{_EVEREST}`"),
+    "csi-isilon.dellemc.com": Driver(_attribute("azserviceip"), "attribute `AzServiceIP`"),
+    "nfs.manila.csi.openstack.org": Driver(lambda _: "", "not in the object: configure them"),
+    "csi.trident.netapp.io": Driver(
+        lambda _: "",
+        "with `protocol: file`; not in the object: configure them",
+        lambda fields: fields.get("protocol") == "file",
+    ),
 }
 """The CSI drivers that are known to speak NFS; DigitalOcean uses the first, or in-tree."""
 
-_OTHER = _Driver(
+_OTHER = Driver(
     _attribute("server"),
+    "attribute `server`",
     lambda fields: (
         bool(fields.get("server") and fields.get("share"))
         and fields.get("protocol", "fstype").lower() in ("", "nfs", "nfs3", "nfs4")

@@ -99,10 +99,10 @@ _KEPT: Final = ("get", "list", "watch", "patch")
 CLUSTER_RULES: Final[Sequence[Rule]] = (
     Rule(_ADMISSION, "mutatingwebhookconfigurations", _KEPT, (NAME, NODES_NAME)),
     Rule(_ADMISSION, "validatingwebhookconfigurations", _KEPT, (NAME,)),
-    Rule("", "namespaces", ("list", "watch")),
+    Rule("", "namespaces", ("get", "list", "watch")),
     Rule("", "pods", ("list", "watch")),
     Rule("", "persistentvolumes", ("list", "watch")),
-    Rule("storage.k8s.io", "storageclasses", ("list", "watch")),
+    Rule("storage.k8s.io", "storageclasses", ("get", "list", "watch")),
     Rule("", "nodes", ("list",)),
     Rule("", "events", ("create", "get", "patch")),
     # whose a pod is: the owners of its owner
