@@ -169,6 +169,8 @@ def perform(command: Command, place: Place, state: State) -> Effect:
             _assign(word, place, state.scope)
         return Effect()
     words = [each for word in written[count:] for each in expand(word, state.scope)]
+    while words[:1] in (["command"], ["builtin"]):
+        words = _without_options(words[1:])
     return _effect(words, command, place, state, negated=negated) if words else Effect()
 
 
@@ -213,8 +215,8 @@ def _effect(
         return Effect(script=" ".join(words[1:]))
     if name in {"exit", "return"}:
         return Effect(ends=True)
-    if name in {"exec", "command", "builtin"}:
-        return Effect(tuple(_without_options(words[1:])), replaces=name == "exec")
+    if name == "exec":
+        return Effect(tuple(_without_options(words[1:])), replaces=True)
     _remember(words, command, place, state)
     return Effect(tuple(words), negated=negated)
 
@@ -236,7 +238,8 @@ def _remember(words: list[str], command: Command, place: Place, state: State) ->
     elif words[0] == "read":
         scope.variables.update(dict.fromkeys(words[1:]))
     elif words[0] == "unset" and place.sure:
-        scope.variables.update(dict.fromkeys(words[1:], ""))
+        for name in words[1:]:
+            scope.variables.pop(name, None)
     elif words[0] == "trap":
         state.forwards |= words[1:2] != [""] and bool({"TERM", "SIGTERM", "15"} & {*words[2:]})
     elif words[0] in {"cat", "tee", "echo", "printf"}:

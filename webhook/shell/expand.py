@@ -16,6 +16,8 @@ from webhook.shell.words import MAX_CHARS, MAX_NESTING, UnreadableError, past
 _SPECIAL: Final = re.compile(r"""[\\'"$`]""")
 _PLAIN: Final = re.compile(r"""[^\\'"$`]++""")
 _QUOTED_PLAIN: Final = re.compile(r"""[^\\$`]++""")
+_UNKNOWN: Final = "$(...)"
+"""Stands for what only the shell can tell; it has no blank, so that it stays one word."""
 _NAME: Final = re.compile(r"\$(?:[A-Za-z_]\w*|[0-9@*#?$!-])")
 _PARAMETER: Final = re.compile(
     r"(?P<name>[A-Za-z_]\w*|\d+|[@*])(?P<all>\[[@*]\])?(?:(?P<how>:?[-=+?])(?P<word>.*))?",
@@ -219,7 +221,7 @@ def _values(piece: str, scope: Scope, depth: int) -> tuple[list[str], bool]:
 def _substitute(piece: str, scope: Scope, depth: int) -> tuple[list[str], bool]:
     """Return the values of a substitution, and whether they stay apart between quotes."""
     if piece.startswith("$((") and piece.endswith("))"):
-        return [_sum(piece[3:-2], scope) or piece], False
+        return [_sum(piece[3:-2], scope) or _UNKNOWN], False
     if piece.startswith("${"):
         return _parameter(piece, scope, depth)
     if piece == "$@":
@@ -227,7 +229,7 @@ def _substitute(piece: str, scope: Scope, depth: int) -> tuple[list[str], bool]:
     if piece == "$*":
         return scope.positional, False
     if piece.startswith(("$(", "`")) or not (piece[1].isalnum() or piece[1] == "_"):
-        return [str(len(scope.positional)) if piece == "$#" else "$(...)"], False
+        return [str(len(scope.positional)) if piece == "$#" else _UNKNOWN], False
     return [
         _shown(
             scope.value(piece[1:]) if not piece[1:].isdecimal() else _nth(piece[1:], scope), piece
@@ -250,11 +252,12 @@ def _parameter(piece: str, scope: Scope, depth: int) -> tuple[list[str], bool]:
     """Return the values of `${...}`; forms that cut or replace text stay as they are written."""
     read = _PARAMETER.fullmatch(piece, 2, len(piece) - 1)
     if not read:
-        return [piece], False
+        return [_UNKNOWN], False
     name, how = read["name"], read["how"] or ""
     if name in {"@", "*"} or read["all"]:
         values = scope.positional if name in {"@", "*"} else scope.arrays.get(name)
-        return ([piece] if values is None else values), name != "*"
+        apart = name == "@" or read["all"] == "[@]"
+        return ([piece] if values is None else values), apart
     value = _nth(name, scope) if name.isdecimal() else scope.value(name)
     known = scope.is_set(name) or (name.isdecimal() and value != "")
     if how and not known and not scope.hidden:
@@ -262,7 +265,7 @@ def _parameter(piece: str, scope: Scope, depth: int) -> tuple[list[str], bool]:
     if not how:
         return [_shown(value, piece)], False
     if value is None:
-        return [piece], False
+        return [f"${{{name}}}"], False
     word = read["word"] or ""
     present = bool(value) if how[0] == ":" else known
     if how[-1] == "+":

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from webhook.shell.commands import (
+    Command,
     Effect,
     Place,
     State,
@@ -87,7 +88,7 @@ class _Reader:
 
     __slots__ = (
         *("at", "background", "chain", "defining", "depth", "ended", "found", "frames"),
-        *("result", "script", "shell", "state", "tested", "tokens"),
+        *("result", "script", "shell", "state", "tested", "timed", "tokens"),
     )
 
     def __init__(self, script: str, shell: str, state: State, depth: int) -> None:
@@ -101,7 +102,7 @@ class _Reader:
         self.background: set[int] = set()
         self.chain = ""
         self.result: Truth = None
-        self.tested = self.ended = self.defining = False
+        self.tested = self.ended = self.defining = self.timed = False
         self.at = 0
 
     def runs(self) -> list[Run]:
@@ -158,6 +159,7 @@ class _Reader:
             self._branch(text)
         elif text == "time":
             self.at += 1
+            self.timed = True
         elif text == "function":
             self.at += 2
             self.defining = True
@@ -237,13 +239,15 @@ class _Reader:
                 sure=reached is True,
                 child=piped or following == "&" or any(each.kind == "(" for each in self.frames),
                 background=following == "&",
-                last=self._is_last(command.end) and not command.redirected and not piped,
+                last=self._is_last(command) and not piped and not self.timed,
             )
+            self.timed = False
             self._take(perform(command, place, self.state), place)
 
-    def _is_last(self, end: int) -> bool:
-        """Return whether nothing comes after a command that stands in nothing."""
-        return not self.frames and not self.depth and bool(_ENDS.fullmatch(self.script, end))
+    def _is_last(self, command: Command) -> bool:
+        """Return whether nothing comes after a plain command that stands in nothing."""
+        alone = not self.frames and not self.depth and not command.redirected
+        return alone and bool(_ENDS.fullmatch(self.script, command.end))
 
     def _take(self, effect: Effect, place: Place) -> None:
         """Take over what a command did."""

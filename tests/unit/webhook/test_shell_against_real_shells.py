@@ -112,6 +112,26 @@ SCRIPTS = (
     "cat <<EOF > c.yaml\nvllm serve $PORT 'x\nEOF\nexec vllm serve --config c.yaml",
     "cat <<-EOF\n\tvllm serve no\n\tEOF\nexec vllm serve m",
     "exec vllm a;b && c",
+    'exec vllm "$*" $* $# "x$@y"',
+    "PAD=' a b '; exec vllm x$PAD y\"$PAD\"z",
+    'unset PORT; exec vllm ${PORT-none} "$PORT"',
+    "export MODEL PORT=9; readonly R=1; exec vllm $MODEL $PORT $R",
+    "false || exec vllm a",
+    "[ x -gt 1 ] 2>&1; exec vllm a",
+    "if ! [ $PORT = 1 ]; then exec vllm a; fi; exec vllm b",
+    "if [ ! $PORT = 1 ]; then exec vllm a; fi; exec vllm b",
+    'if test -n "$EMPTY"; then exec vllm a; fi; exec vllm b',
+    "until true; do :; done; exec vllm a",
+    "command exec vllm a",
+    "{ true; }; ( true ); exec vllm a",
+    "if false; then exec vllm a; else if true; then exec vllm b; fi; fi",
+    "case a in a|b) case $PORT in 1) exec vllm a;; *) exec vllm b;; esac ;; esac",
+    "case x in (x) exec vllm a ;; esac",
+    "A=1 && B=2 && exec vllm $A$B",
+    "exec vllm ${MODEL}x ${MODEL:-a}${PORT}",
+    "exec >log 2>&1; exec vllm a",
+    "exec vllm a >log 2>&1 </dev/null",
+    "umask 022; ulimit -n 64; exec vllm a",
 )
 BASH_ONLY = (
     "ARGS=(m --port 1)\nARGS+=(--x 'a b')\nexec vllm serve \"${ARGS[@]}\"",
@@ -119,6 +139,14 @@ BASH_ONLY = (
     "for ((i=1; i<=2; i++)); do :; done; exec vllm serve m",
     "function serve {\n vllm serve m\n}\nserve",
     "vllm serve m &> log",
+    "exec -a name vllm m",
+    "time vllm serve m",
+    "if (( PORT > 1 )); then :; fi; exec vllm m",
+    "if [[ -n $PORT && $PORT != 1 ]]; then :; fi; exec vllm m",
+    'declare -a L=(a b); L+=(c); exec vllm ${L[@]} "${L[*]}"',
+    "function f() { :; }; exec vllm m",
+    "if [[ $PORT != 8* ]]; then :; fi; exec vllm m",
+    "cat <<<'vllm no'; exec vllm m",
     "ARGS='--x y'; ARGS+=' --z'; exec vllm $ARGS",
 )
 
@@ -199,6 +227,35 @@ def test_a_trap_passes_sigterm_on_only_to_what_runs_in_the_background() -> None:
     before = read("trap 'kill $P' TERM; vllm serve m; true", "sh", Scope())
     assert [run.shell for run in behind if run.words[0] == "vllm"] == [""]
     assert [run.shell for run in before if run.words[0] == "vllm"] == ["sh"]
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["$(date)", "`date`", "$!", "$$", "$?", "${PORT%3}", "${PORT/8/9}", "${#PORT}", "$((X % 2))"],
+)
+def test_what_only_the_shell_can_tell_keeps_its_sign(word: str) -> None:
+    """Whoever reads a `$` knows that he does not know."""
+    assert "$" in read(f"vllm --port {word}", "sh", Scope({"PORT": "8123"}))[0].words[-1]
+
+
+@pytest.mark.parametrize("script", ["read X; vllm $X", "for X in a b; do :; done; vllm $X"])
+def test_a_variable_that_is_read_is_not_known(script: str) -> None:
+    """What it held before does not count."""
+    assert read(script, "sh", Scope({"X": "1"}))[-1].words == ("vllm", "$X")
+
+
+def test_names_that_may_come_from_elsewhere_are_not_known() -> None:
+    """EnvFrom may bring any name, and LeaderWorkerSet its own; others are unset."""
+    script = "vllm $A ${A:-b} $LWS_LEADER_ADDRESS ${LWS_WORKER_INDEX:-0} end"
+    plain, hidden = (read(script, "sh", Scope(hidden=hidden))[0].words for hidden in (False, True))
+    assert plain == ("vllm", "b", "$LWS_LEADER_ADDRESS", "0", "end")
+    assert hidden[1:3] == ("$A", "${A}")
+
+
+def test_what_follows_an_exit_never_runs() -> None:
+    """Nor what follows an exec."""
+    assert [run.words for run in read("vllm a; exit 1; vllm b", "sh", Scope())] == [("vllm", "a")]
+    assert [run.words for run in read("exec vllm a; vllm b", "sh", Scope())] == [("vllm", "a")]
 
 
 def test_what_depends_on_the_unseen_is_not_sure() -> None:
