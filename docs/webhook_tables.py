@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from common.names import WEBHOOK_METRIC_PREFIX
 from common.settings import Setting
 from docs.table import metrics_table, table
+from webhook.cert_problems import PROBLEMS
+from webhook.certificates import Problem
 from webhook.metrics import Metrics
 from webhook.nfs_sources import DRIVERS
 from webhook.notices import Reason
@@ -68,6 +70,12 @@ def _subject(row: Rule) -> str:
     return f"the {'pod' if row.whole_pod else 'container'} {row.sentence}"
 
 
+def problems() -> str:
+    """Return the table of what can be wrong with certificates."""
+    rows = [(f"`{one.value}`", *PROBLEMS[one]) for one in Problem]
+    return table(("problem", "meaning", "what happens, what to do"), rows)
+
+
 def metrics() -> str:
     """Return the table of the webhook's own metrics."""
     made = Metrics()
@@ -94,6 +102,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "settings": settings,
     "policy": policy,
     "refusals": refusals,
+    "problems": problems,
     "metrics": metrics,
     "nfs_drivers": nfs_drivers,
     "events": events,
