@@ -57,7 +57,7 @@ def judge(found: Placed, pod: Json) -> Judged:
     """Return what a container is."""
     line = command_line(found.raw, pod)
     command = bool(pods.texts(found.raw.get("command")))
-    forms = [(call, form) for call in line.calls if (form := form_of(call))] if command else []
+    forms = _forms(found.raw, line) if command else []
     if not line.readable:
         judged = Judged("unreadable", Weight.LOOKS) if hints(found.raw) else Judged()
     elif not command:
@@ -67,6 +67,12 @@ def judge(found: Placed, pod: Json) -> Judged:
     if judged.server and pods.spec(pod).get("shareProcessNamespace") is True:
         return replace(judged, server=replace(judged.server, shell=""))
     return judged
+
+
+def _forms(container: Json, line: CommandLine) -> list[tuple[Call, Form]]:
+    """Return the programs of a container that are known; a name that others have needs a hint."""
+    known = [(call, form) for call in line.calls if (form := form_of(call))]
+    return [(call, form) for call, form in known if form.rule != "sagemaker" or hints(container)]
 
 
 def hints(container: Json) -> bool:
@@ -91,7 +97,7 @@ def _by_image(found: Placed, line: CommandLine) -> Judged:
     """Return what a container is that gives no command: its image's ENTRYPOINT, and its args."""
     call = line.calls[0] if line.calls else Call(())
     image = image_of(pods.text(found.raw.get("image")))
-    forms = [(each, form) for each in line.calls if (form := form_of(each))]
+    forms = _forms(found.raw, line)
     if forms and image.role is not Role.ALONE:
         return _by_forms(found, line, forms)
     words = call.words[1:] if call.words[:1] == ("serve",) else call.words

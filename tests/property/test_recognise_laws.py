@@ -27,7 +27,9 @@ SCRIPTS = st.lists(
     ),
     max_size=40,
 ).map(" ".join)
-WORDS = st.sampled_from(("vllm", "serve", "python3", "-m", "sh", "-c", "ray", "start", "-tp"))
+WORDS = st.sampled_from(
+    ("vllm", "serve", "python3", "-m", "sh", "-c", "ray", "start", "sagemaker-entrypoint.sh")
+)
 ARGV = st.lists(WORDS | SCRIPTS | pod_trees.ANY, max_size=5)
 FIELDS = st.dictionaries(
     st.sampled_from(("name", "image", "env", "envFrom", "ports", "resources", "restartPolicy")),
