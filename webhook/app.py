@@ -7,6 +7,7 @@ would cost 70 of 170 microseconds and check nothing here. There are no documenta
 traceback and no echo of what was sent.
 """
 
+import gc
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -54,7 +55,7 @@ class _Endpoint:
         elif started - arrived > _timeout_seconds(scope["query_string"]):
             await self._refuse(refusals.TOO_LATE, send)
         else:
-            response = respond(self.hook, (await receive())["body"])
+            response = _responded(self.hook, (await receive())["body"])
             self.told(self.hook, response, arrived, started)
             kind = JSON if response.status == OK else TEXT
             await _send(send, response.status, kind, response.body)
@@ -63,6 +64,20 @@ class _Endpoint:
         self.refused(refusal)
         more = [(b"retry-after", b"1")] if refusal.retry else []
         await _send(send, refusal.status.value, TEXT, f"{refusal.text}\n".encode(), more)
+
+
+def _responded(hook: Hook, body: bytes) -> Response:
+    """
+    Answer without the garbage collector: a review is a tree, so counting references frees it.
+
+    The largest review has half a million objects, and looking through them again and again as they
+    are made takes three quarters of its time, while all others wait.
+    """
+    gc.disable()
+    try:
+        return respond(hook, body)
+    finally:
+        gc.enable()
 
 
 async def _send(
