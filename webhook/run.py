@@ -22,6 +22,7 @@ from webhook.app import build
 from webhook.cluster import reach
 from webhook.config import WebhookConfig
 from webhook.decisions import Mutation
+from webhook.heap import keep_small
 from webhook.hooks import nodes_hook, pods_hook, volumes_hook, warnings_hook
 from webhook.load import Load
 from webhook.metrics import Metrics
@@ -61,6 +62,7 @@ def run(config: WebhookConfig) -> int:
         ConfigError: The policy file or the kubeconfig cannot be used, or there is no certificate.
         ListenError: A port is taken or forbidden.
     """
+    keep_small()
     sys.setswitchinterval(SWITCH_SECONDS)
     log, metrics, readiness = Log(config.log_format), Metrics(), Readiness()
     quiet_libraries(log)

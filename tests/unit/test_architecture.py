@@ -44,6 +44,7 @@ WEBHOOK_EDGES: tuple[str, ...] = (
     "cluster",
     "events",
     "follow",
+    "heap",
     "handshake",
     "leader",
     "namespaces",

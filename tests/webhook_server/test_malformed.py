@@ -338,3 +338,25 @@ def test_what_was_sent_is_never_logged(webhook: Webhook) -> None:
         caller.answer()
     time.sleep(0.2)
     assert word not in webhook.log_path.read_text()
+
+
+def test_a_caller_that_asks_first_is_told_to_go_on(webhook: Webhook) -> None:
+    """Some proxies do (RFC 9110 section 10.1.1); one that announces too much is told at once."""
+    with calling(webhook) as caller:
+        caller.send(
+            request(encoded(), expect="100-continue").partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+        )
+        assert caller.answer().status == 100
+        caller.send(encoded())
+        assert "patch" in caller.answer().response
+    with calling(webhook) as caller:
+        caller.send(request(b"", expect="100-continue", content_length=str(LIMIT + 1)))
+        assert caller.answer().status == 413
+
+
+def test_http_1_0_gets_its_answer_and_no_more(webhook: Webhook) -> None:
+    """Its connections end."""
+    with calling(webhook) as caller:
+        caller.send(request(encoded()).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+        assert "patch" in caller.answer().response
+        assert caller.is_ended()
