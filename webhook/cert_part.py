@@ -3,7 +3,8 @@ The part that keeps this replica's serving certificate: look, decide, act, until
 
 It looks when the Secret or a configuration changed, by a watch on each, and at least every 30 s, so
 that a suspended machine or a lost watch is made up for. Time is the API server's, by the Date of
-its answers. The private key of the serving certificate never leaves this process; the CA's is in
+its answers; this machine's wall clock is never asked, and waits are by a clock that goes on while
+it sleeps. The private key of the serving certificate never leaves this process; the CA's is in
 the Secret, and here for as long as a look lasts.
 """
 
@@ -77,7 +78,7 @@ class CertPart:
         self._problem: Problem | None = None
         self._detail = "no certificate yet: the Secret was not read"
         self._told: set[Problem] = set()
-        self._clock_offset = 0.0
+        self._seen_now = self._seen_at = 0.0
         self._failures = 0
         self._woken = threading.Event()
         self.ask_replica: Asked = why_not_verified

@@ -17,8 +17,8 @@ live bundle. It holds because
 - what was decided on an old look is not done (FRESH_SECONDS);
 - every step may be taken again from its beginning.
 
-Times are seconds: `now` by the API server's clock, since it is the one that verifies; `clock` is
-this process' monotonic one, for waits.
+Times are seconds: `now` by the API server's clock, since it is the one that verifies; `clock`, for
+waits, only goes on, also while the machine sleeps.
 """
 
 from collections.abc import Mapping
@@ -38,6 +38,9 @@ IDLE_SECONDS: Final = 30.0
 
 FRESH_SECONDS: Final = 10.0
 """How old a look may be when its step is taken; far below the time a new CA has to settle."""
+
+FORGET_SECONDS: Final = 3 * IDLE_SECONDS
+"""After a longer time without a look, as on a machine that slept, waits begin anew."""
 
 BUSY_SECONDS: Final = 2.0
 _SHORTEST_SECONDS: Final = 0.2
@@ -153,21 +156,24 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Since when (monotonic) this replica has seen each CA live, and the current one current."""
+    """Since when a replica has seen each CA live, and the current one current; `at`: last look."""
 
     live_since: Mapping[str, float] = field(default_factory=dict)
     current: str = ""
     current_since: float = 0.0
+    at: float = 0.0
 
     def after(self, look: Look, clock: float) -> "Memory":
-        """Return what is remembered after a look."""
+        """Return what is remembered after a look; long not looked is not seen."""
+        if clock - self.at > FORGET_SECONDS:
+            return Memory(at=clock).after(look, clock)
         seen = {identity for bundle in look.bundles for identity in bundle.everywhere}
         of_secret = (look.secret.current, look.secret.coming)
         seen |= {period.identity for period in of_secret if period}
         live = {one: self.live_since.get(one, clock) for one in seen if look.is_live(one)}
         current = look.secret.current.identity if look.secret.current else ""
         since = self.current_since if current == self.current else clock
-        return Memory(live, current, since)
+        return Memory(live, current, since, clock)
 
     def live_seconds(self, identity: str, clock: float) -> float:
         """Return for how long a CA has been seen live."""

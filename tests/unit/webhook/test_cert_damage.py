@@ -155,6 +155,18 @@ def test_a_suspended_machine_catches_up_in_one_round() -> None:
     assert all_ready(cluster)
 
 
+def test_a_replica_that_slept_does_not_take_for_long_seen_what_it_sees_again() -> None:
+    """The CA to come is live before and after; in between it may not have been."""
+    cluster = settled(1)
+    until_renewal(cluster)
+    while len(cluster.cas()) < 2:
+        cluster.turn(seconds=5)
+    cluster.advance(3600)
+    cluster.turn(seconds=5)
+    assert "coming-ca.crt" in secret(cluster)["data"]
+    assert_one_ca(cluster)
+
+
 def test_a_bundle_that_somebody_empties_is_written_again() -> None:
     """With the CA in use, in the same round."""
     cluster = settled()

@@ -127,8 +127,8 @@ def test_a_crash_at_any_write_is_made_up_for(number: int, *, is_before: bool) ->
         cluster.api.before = crash
     else:
         cluster.api.after = crash
-    for _ in range(60):
-        cluster.advance(600)
+    for turn in range(60):
+        cluster.advance(600 if turn < 35 else 20)
         for part in list(cluster.parts.values()):
             try:
                 part.round()
