@@ -81,7 +81,7 @@ class Cluster:
             watch = self._api.watch(_PATH, _chosen(query), version)
         except api_types.ApiError as error:
             raise worded(self._api.host, error) from error
-        return _events(watch)
+        return events_of(watch)
 
     def close(self) -> None:
         """Close what is open."""
@@ -95,7 +95,8 @@ def _chosen(query: Query) -> Mapping[str, str]:
     return chosen
 
 
-def _events(watch: Iterator[api_types.Event]) -> Iterator[Event]:
+def events_of(watch: Iterator[api_types.Event]) -> Iterator[Event]:
+    """Yield a watch's events; raises GoneError, ClusterError."""
     try:
         for event in watch:
             yield Event(event.kind, event.body, event.version)

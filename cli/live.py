@@ -154,16 +154,16 @@ def _essence(row: Row) -> object:
     return (*said, node.mtu_bytes, node.gate_taints, node.mode, node.state and node.state.boot_id)
 
 
-def run(news: Iterator[News], view: View, choice: Choice, output: Output) -> None:
-    """Show the view, then whatever comes, for ever; KeyboardInterrupt ends it."""
+def run(news: Iterator[News], take: Callable[[News], object], show: Callable[[], object]) -> None:
+    """Show what is known, then whatever comes, for ever; KeyboardInterrupt ends it."""
     box: queue.SimpleQueue[News | Exception] = queue.SimpleQueue()
     threading.Thread(target=_fetch, args=(news, box), daemon=True).start()
     while True:
-        output.show(view.fleet(choice), view.trouble)
+        show()
         for one in _gathered(box):
             if isinstance(one, Exception):
                 raise one
-            view.take(one)
+            take(one)
 
 
 def _fetch(news: Iterator[News], box: "queue.SimpleQueue[News | Exception]") -> None:

@@ -100,7 +100,9 @@ def run(options: argparse.Namespace) -> int:
         if options.watch:
             view = live.View(gate_keys)
             view.take(listing)
-            live.run(follow(cluster, query, listing), view, choice, _output(options))
+            output = _output(options)
+            news = follow(cluster, query, listing)
+            live.run(news, view.take, lambda: output.show(view.fleet(choice), view.trouble))
         nodes = (read_node(raw, gate_keys) for raw in listing.nodes)
         shown = fleet(nodes, choice, listing.now_seconds)
     finally:

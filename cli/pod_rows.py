@@ -92,6 +92,11 @@ def _cells(row: PodRow, now_seconds: float) -> tuple[str, ...]:
     )
 
 
+def line_of(row: PodRow, now_seconds: float) -> str:
+    """Return one row by itself, for a pipe."""
+    return GAP.join(_cells(row, now_seconds))
+
+
 def _line(cells: Sequence[str], widths: Sequence[int], width: int | None) -> str:
     padded = (cell.ljust(size) for cell, size in zip(cells, widths, strict=True))
     line = GAP.join(padded).rstrip()

@@ -73,14 +73,16 @@ class Laptop:
 
 
 class Stream:
-    """A running ``tunegate nodes --watch`` whose output is a file."""
+    """A running ``tunegate nodes --watch``, or of pods, whose output is a file."""
 
-    def __init__(self, laptop: Laptop, folder: Path, *arguments: str) -> None:
+    def __init__(
+        self, laptop: Laptop, folder: Path, *arguments: str, command: str = "nodes"
+    ) -> None:
         """Start it."""
         self._out, self._err = folder / "out", folder / "err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
-                laptop.command("tunegate", "nodes", "--watch", *arguments),
+                laptop.command("tunegate", command, "--watch", *arguments),
                 stdout=out,
                 stderr=err,
                 env=laptop.environment(),
@@ -131,9 +133,11 @@ def laptop_of(control_plane: ControlPlane) -> Laptop:
 
 
 @contextmanager
-def stream(laptop: Laptop, folder: Path, *arguments: str) -> Iterator[Stream]:
+def stream(
+    laptop: Laptop, folder: Path, *arguments: str, command: str = "nodes"
+) -> Iterator[Stream]:
     """Give a running watch and end it."""
-    running = Stream(laptop, folder, *arguments)
+    running = Stream(laptop, folder, *arguments, command=command)
     try:
         yield running
     finally:

@@ -1,11 +1,12 @@
 """`tunegate pods` against a real API server, as a person with few rights."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from common import names
-from tests.api.laptop import Laptop, laptop_of
+from tests.api.laptop import Laptop, laptop_of, stream
 from tests.lab.api import Object
 from tests.lab.control_plane import ControlPlane
 from tests.lab.objects import vllm_pod
@@ -19,7 +20,11 @@ MAY_READ_PODS = [
         "kind": "ClusterRole",
         "metadata": {"name": "pod-reader"},
         "rules": [
-            {"apiGroups": [""], "resources": ["pods", "namespaces"], "verbs": ["get", "list"]}
+            {
+                "apiGroups": [""],
+                "resources": ["pods", "namespaces"],
+                "verbs": ["get", "list", "watch"],
+            }
         ],
     },
     {
@@ -99,3 +104,20 @@ def test_scripts_get_json_and_an_exit_code(laptop: Laptop) -> None:
     none = laptop.run("tunegate", "pods", "-n", "nowhere")
     assert (none.returncode, "no such namespace: nowhere" in none.stderr) == (1, True)
     assert laptop.run("tunegate", "pods", "-l", "a in").returncode == 2
+
+
+def test_a_watch_into_a_pipe_writes_what_changes(laptop: Laptop, tmp_path: Path) -> None:
+    """A pod that comes, becomes Ready and goes; Ctrl-C ends it well."""
+    admin = laptop.control_plane.admin
+    with stream(laptop, tmp_path, "-n", "default", command="pods") as running:
+        running.await_line(lambda line: "Pod/injected" in line)
+        late = vllm_pod("late")
+        late["spec"]["nodeName"] = "gpu-1"
+        admin.create(late)
+        running.await_line(lambda line: "Pod/late" in line)
+        _schedule(laptop.control_plane, "late")
+        running.await_line(lambda line: "Pod/late" in line and "5m40s" in line)
+        admin.delete("/api/v1/namespaces/default/pods/late")
+        running.await_line(lambda line: line == "default/late  gone")
+        assert running.interrupt() == 0
+        assert running.complaints() == ""
