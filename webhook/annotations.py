@@ -14,10 +14,12 @@ from common.names import (
 from webhook import pods
 from webhook.decisions import FEATURES, Feature, Json
 from webhook.policy import Namespace, Policy
-from webhook.quantities import MIB, duration_seconds, duration_text, size_bytes
+from webhook.quantities import MIB, duration_seconds, duration_text, size_bytes, size_text
 
 MAX_BUDGET_SECONDS: Final = 24 * 3600
 MAX_DRAIN_SECONDS: Final = 3600
+MIN_SHM_BYTES: Final = 128 * MIB
+"""Twice what a container has without us, and less than any vLLM starts with."""
 MAX_SHM_BYTES: Final = 2**50
 _SHOWN: Final = 40
 """So much of a value that cannot be used is shown again."""
@@ -101,8 +103,10 @@ def _duration(least: int, most: int) -> Callable[[str], int]:
 
 def _shm_size(raw: str) -> int:
     size = size_bytes(raw)
-    if not MIB <= size <= MAX_SHM_BYTES:
-        raise ValueError("is not between 1Mi and 1Pi")
+    if not MIN_SHM_BYTES <= size <= MAX_SHM_BYTES:
+        raise ValueError(
+            f"is not between {size_text(MIN_SHM_BYTES)} and {size_text(MAX_SHM_BYTES)}"
+        )
     return size
 
 

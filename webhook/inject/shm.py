@@ -64,7 +64,7 @@ def _mount(pod: Json, container: Json, said: Arguments, case: Case) -> Part:
         ours = _is_ours(pod, there, size)
         return Part(State.SAME, name, text) if ours else Part(State.OWNED, name, f"has {PATH}")
     if size <= RUNTIME_BYTES:
-        return Part(State.BARRED, name, "the memory limit leaves no room for a larger /dev/shm")
+        return Part(State.BARRED, name, "no more than the runtime's own 64Mi would fit")
     _warn_if_smaller(container, size, case)
     volume = _free_name(pod)
     source = {"medium": "Memory", "sizeLimit": size_text(size)}

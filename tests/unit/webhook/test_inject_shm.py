@@ -99,7 +99,9 @@ def test_the_annotation_may_fill_the_memory_limit_and_no_more() -> None:
     assert "is 100Gi, not the 200Gi of the annotation" in made.warnings[0]
 
 
-@pytest.mark.parametrize("wished", ["", "lots", "0", "-1Gi", "16 Gi", "1e99", "16GB", "1Ki"])
+@pytest.mark.parametrize(
+    "wished", ["", "lots", "0", "-1Gi", "16 Gi", "1e99", "16GB", "64Mi", "2Pi"]
+)
 def test_a_size_that_cannot_be_used_is_named_and_worked_out_instead(wished: str) -> None:
     """Whoever wrote it reads why."""
     made = mutated(pod(annotations={POD_ANNOTATION_SHM_SIZE: wished}))
