@@ -95,6 +95,7 @@ def test_what_the_pod_shows_of_itself_is_known() -> None:
         (("bash", "-c", "sh -c 'vllm serve m'"), "sh"),
         (("sh", "-c", "exec bash -c 'exec vllm serve m'"), ""),
         (("sh", "-c", "bash -c 'exec vllm serve m'"), "sh"),
+        (("sh", "-c", "bash -c 'vllm serve m; true'"), "sh"),
         (("vllm", "serve", "m"), ""),
         (("/opt/nvidia/nvidia_entrypoint.sh", "vllm", "serve", "m"), ""),
     ],
