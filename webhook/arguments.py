@@ -53,9 +53,10 @@ def from_flags(
 ) -> Arguments:
     """Return what these flags say, by their canonical names."""
     data, local = _ranks(flags)
+    model = flags.get("model", "") or positional
     return Arguments(
         flags=flags,
-        model=flags.get("model", "") or positional,
+        model="" if "$" in model else model,
         port=_port(flags["port"]) if "port" in flags else default_port,
         scheme="HTTPS" if "ssl-certfile" in flags or "ssl-keyfile" in flags else "HTTP",
         host="" if flags.get("host") in {"0.0.0.0", "::", "[::]"} else flags.get("host", ""),  # noqa: S104
