@@ -3,13 +3,16 @@
 import base64
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.lab.api import APPLY_PATCH, JSON_PATCH, ApiError, Object, collection_path, object_path
 from tests.lab.objects import vllm_pod
+from tests.lab.pki import Authority
 from tests.lab.webhook_lab import WebhookLab
 from tests.lab.webhook_objects import (
+    DNS_NAME,
     NAME,
     NAMESPACE,
     NODES_NAME,
@@ -22,11 +25,12 @@ from tests.lab.webhook_objects import (
 from tests.lab.webhook_pods import Replica
 from tests.webhook_lab.load import creating
 from tests.webhook_lab.stage import REPLICAS, Stage, await_, record
-from webhook.pki import read_certificates
+from webhook import pki
 
 pytestmark = [pytest.mark.lab, pytest.mark.api, pytest.mark.timeout(240)]
 
 LOADED = "certificates"
+OTHER_CLOCK = Path(__file__).parent / "other_clock"
 PODS = f"/api/v1/namespaces/{LOADED}/pods?dryRun=All"
 """Nothing is kept of the load: admission is the same, and there is nothing to delete."""
 SECRET = f"/api/v1/namespaces/{NAMESPACE}/secrets/{SERVING_SECRET}"
@@ -100,7 +104,7 @@ def bundle(lab: WebhookLab, path: str = MUTATING) -> set[int]:
     held = [
         frozenset(
             one.serial_number
-            for one in read_certificates(
+            for one in pki.read_certificates(
                 base64.b64decode(hook["clientConfig"].get("caBundle") or "")
             )
         )
@@ -195,6 +199,69 @@ def test_a_half_written_secret_is_named_and_replaced(bare: WebhookLab) -> None:
         for line in logged(one, "Certificates need attention")
     ]
     assert "half-written" in named
+
+
+def test_clocks_that_jump_cost_no_call(bare: WebhookLab, tmp_path: Path) -> None:
+    """One node's clock goes years ahead, one's years back, and the CA is renewed meanwhile."""
+    shifts = [tmp_path / name for name in ("ahead", "back", "right")]
+    for shift in shifts:
+        shift.write_text("0")
+        clock = {"PYTHONPATH": str(OTHER_CLOCK), "LAB_CLOCK_FILE": str(shift)}
+        bare.pods.start(bare.environment(**settings()) | clock)
+    bare.pods.await_ready(*bare.pods.replicas)
+    stage = Stage(bare)
+    await_(lambda: record(stage.create(vllm_pod("first"), dry_run=True).body), "a record")
+    first, passed = bundle(bare), stage.failed_open(POD_HOOK)
+    with creating(bare.admin, PODS, loading_pod) as load:
+        load.await_more(20)
+        shifts[0].write_text("1e8")
+        shifts[1].write_text("-1e8")
+        await_(lambda: not first & bundle(bare), "the CA is renewed", 2 * CA_SECONDS)
+        shifts[0].write_text("-1e8")
+        shifts[1].write_text("0")
+        load.await_more(50)
+        assert all(one.ready for one in stage.replicas)
+    assert (load.failed, load.bare) == ([], [])
+    assert stage.failed_open(POD_HOOK) == passed
+    years = {line["time"][:4] for line in stage.replicas[0].log()}
+    assert len(years) > 1, "its clock never jumped"
+
+
+def test_files_that_are_renewed_cost_no_call(bare: WebhookLab, tmp_path: Path) -> None:
+    """As cert-manager renews a mounted Secret: the certificate first, a while later its key."""
+    folder = tmp_path / "mounted"
+    pair = Authority.create(folder).server("tls", [DNS_NAME])
+    for one in (mutating_configuration(bundle_of(folder)), warning_configuration()):
+        bare.configure(one)
+    files = {"tls_certificate_file": pair.certificate, "tls_key_file": pair.key}
+    bare.start_replicas(REPLICAS, **files)
+    stage = Stage(bare)
+    await_(lambda: record(stage.create(vllm_pod("first"), dry_run=True).body), "a record")
+    passed = stage.failed_open(POD_HOOK)
+    new = issue(folder)
+    with creating(bare.admin, PODS, loading_pod) as load:
+        load.await_more(20)
+        pair.certificate.write_bytes(new.certificate_pem)
+        mismatched = {"problem": "mismatched"}
+        problem = "tunegate_webhook_certificate_problem"
+        await_(lambda: stage.metric(problem, **mismatched) == REPLICAS, "the problem is named")
+        load.await_more(20)
+        pair.key.write_bytes(new.key_pem)
+        await_(lambda: stage.metric(problem) == 0, "the new pair is served")
+        load.await_more(20)
+    assert (load.failed, load.bare) == ([], [])
+    assert stage.failed_open(POD_HOOK) == passed
+
+
+def bundle_of(folder: Path) -> bytes:
+    """Return the CA in a folder, PEM."""
+    return (folder / "ca.crt").read_bytes()
+
+
+def issue(folder: Path) -> pki.Leaf:
+    """Return a new serving pair of the CA in a folder."""
+    authority = pki.read_authority(bundle_of(folder), (folder / "ca.key").read_bytes())
+    return pki.issue(authority, (DNS_NAME,), time.time(), 86400.0)
 
 
 def test_a_foreign_secret_is_left_alone_and_named(bare: WebhookLab) -> None:
