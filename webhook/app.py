@@ -32,7 +32,15 @@ Told = Callable[[Hook, Response, float, float], None]
 
 def build(hooks: Iterable[Hook], told: Told, refused: Callable[[Refusal], None]) -> FastAPI:
     """Return the application for these hooks."""
-    app = FastAPI(title="tunegate", openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="tunegate",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        # told by metrics and log; to ask whether more is wanted would cost each review 20 us
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
     for hook in hooks:
         endpoint = _Endpoint(hook, told, refused)
         app.add_route(hook.path, endpoint, methods=["POST"])  # type: ignore[arg-type]  # ASGI is taken, too
