@@ -171,7 +171,7 @@ def of_volume(volume: Json, region: str = "") -> Source | None:
     options = _options(spec.get("mountOptions"), legacy)
     if server := pods.text(pods.mapping(spec.get("nfs")).get("server")):
         found = endpoints(server, _port_of(options, NFS_PORT))
-        return Source("nfs", found, options, bool(legacy))
+        return Source("nfs", found, options, bool(legacy), not _is_efs(found))
     csi = pods.mapping(spec.get("csi"))
     fields = _fields(csi.get("volumeAttributes"), pods.text(csi.get("volumeHandle")), region)
     options = (*options, *_options([fields.get("mountoptions")], ""))
@@ -201,7 +201,13 @@ def _csi(name: str, fields: _Fields, options: tuple[str, ...], *, is_legacy: boo
     if not name or not driver.is_nfs(fields):
         return None
     found = endpoints(driver.servers(fields), _port_of(options, driver.port))
-    return Source(name, found, options, is_legacy, driver.takes_nconnect)
+    takes_nconnect = driver.takes_nconnect and not _is_efs(found)
+    return Source(name, found, options, is_legacy, takes_nconnect)
+
+
+def _is_efs(found: Iterable[str]) -> bool:
+    """Return whether a server is Amazon EFS, by whatever driver it is mounted."""
+    return any(".efs." in one and ".amazonaws.com" in one for one in found)
 
 
 def _fields(attributes: object, handle: str, region: str) -> _Fields:

@@ -17,7 +17,7 @@ from webhook.decisions import Json
 from webhook.selector import Selector
 
 _PATH: Final = "/spec/taints"
-_STANDING_BY: Final = ("observe", "off")
+_APPLY: Final = "apply"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def _gate(node: Json, settings: NodeGate) -> Amendment:
     labels = pods.labels(node)
     if not settings.selector.selects(labels):
         return Amendment("not-selected")
-    if labels.get(names.LABEL_MODE) in _STANDING_BY:
+    if labels.get(names.LABEL_MODE, _APPLY) != _APPLY:
         return Amendment("standing-by")
     taints = pods.spec(node).get("taints")
     if any(_is_gate(taint, settings) for taint in pods.objects(taints)):

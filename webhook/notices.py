@@ -122,16 +122,25 @@ def message(notice: Notice, chain: Sequence[Owner]) -> str:
 
 
 def again(there: Json, notice: Notice, chain: Sequence[Owner], now_seconds: float) -> Json | None:
-    """Return the merge patch that tells an Event again, None while the last time is fresh."""
+    """
+    Return the merge patch that tells an Event again, None while the last time is fresh.
+
+    A review knows no uid of the pod that it is about: that is added as soon as it is known.
+    """
     last = _seconds(pods.text(there.get("lastTimestamp")))
-    if last is not None and 0 <= now_seconds - last < AGAIN_SECONDS:
+    is_fresh = last is not None and 0 <= now_seconds - last < AGAIN_SECONDS
+    uid = "" if pods.mapping(there.get("involvedObject")).get("uid") else chain[-1].uid
+    if is_fresh and not uid:
         return None
-    return {
-        "metadata": {"resourceVersion": pods.text(pods.metadata(there).get("resourceVersion"))},
-        "count": (pods.number(there.get("count")) or 0) + 1,
-        "lastTimestamp": _time(now_seconds),
-        "message": message(notice, chain),
-    }
+    version = pods.text(pods.metadata(there).get("resourceVersion"))
+    change: Json = {"metadata": {"resourceVersion": version}}
+    if uid:
+        change["involvedObject"] = {"uid": uid}
+    if not is_fresh:
+        change["count"] = (pods.number(there.get("count")) or 0) + 1
+        change["lastTimestamp"] = _time(now_seconds)
+        change["message"] = message(notice, chain)
+    return change
 
 
 def _short(name: str) -> str:

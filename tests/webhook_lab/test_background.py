@@ -153,16 +153,26 @@ def test_a_volume_that_opts_in_gets_its_options(stage: Stage) -> None:
         stage.admin.delete(f"{VOLUMES}/{name}")
 
 
-def test_a_pod_that_was_left_as_it_came_is_told_off_the_path_of_its_review(stage: Stage) -> None:
+def test_a_pod_that_was_left_as_it_came_is_told_off_the_path_of_its_review(
+    stage: Stage, leading: Replica
+) -> None:
     """Its annotations have no room for the record; a dry run tells nobody."""
+    assert leading.ready
     pod = vllm_pod("full")
     pod["metadata"]["annotations"] = {"full": "x" * (MAX_ANNOTATIONS - 100)}
     stage.create({**pod, "metadata": {**pod["metadata"], "name": "dry"}}, dry_run=True)
     assert record(stage.create(pod).body) == {}
     (event,) = await_(lambda: events_about(stage, "full"), "an Event about the pod")
     assert event["reason"] == "VllmInjectionFailedSafe"
-    assert event["count"] == 1
     assert events_about(stage, "dry") == []
+    uid = stage.admin.get(f"{PODS}/full")["metadata"]["uid"]
+    seen = await_(lambda: _with_uid(stage, "full"), "the uid, from the auditor")
+    assert (seen["involvedObject"]["uid"], seen["count"]) == (uid, 1)
+
+
+def _with_uid(stage: Stage, name: str) -> Object | None:
+    (event,) = events_about(stage, name)
+    return event if event["involvedObject"].get("uid") else None
 
 
 def test_the_time_to_ready_is_counted_once(stage: Stage, leading: Replica) -> None:

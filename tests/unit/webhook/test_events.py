@@ -181,6 +181,22 @@ def test_a_pod_that_was_left_as_it_came_is_told_to_its_owner(api: FakeApi) -> No
     assert "two volumes named dshm" in event["message"]
 
 
+def test_a_bare_pods_event_gets_its_uid_once_it_is_known(api: FakeApi) -> None:
+    """The auditor sees the pod itself; without a uid kubectl describe would not show it."""
+    pod = live_pod("bare")
+    teller = Teller(api)
+    with telling(teller):
+        created = {**pod, "metadata": {"name": "bare"}}
+        teller.events.failed_safe(created, "ml", "odd", is_dry_run=False)
+        eventually(lambda: teller.results == [Result.TOLD])
+        found = audited(pod)
+        notice = Notice(Reason.FAILED_SAFE, found.owner, "bare", "odd")
+        assert teller.tell(notice) is Result.TOLD
+    event = only_event(api)
+    assert event["involvedObject"]["uid"] == "uid-bare"
+    assert event["count"] == 1
+
+
 def test_messages_fit_and_keep_what_to_do() -> None:
     """However long the names and reasons."""
     long = Notice(Reason.NOT_INJECTED, RS, "p", "x" * 5000)

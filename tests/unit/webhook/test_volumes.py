@@ -71,6 +71,8 @@ def test_a_service_that_cannot_do_nconnect_gets_none() -> None:
     volume = csi_volume("efs.csi.aws.com", {}, "fs-1", annotations=OPTED_IN)
     assert options_of(volume, amend(volume)) == ["actimeo=60"]
     assert amend(csi_volume("efs.csi.aws.com", {}, "fs-1")).warnings == ()
+    volume = nfs_volume("fs-1.efs.eu-west-1.amazonaws.com", annotations=OPTED_IN)
+    assert options_of(volume, amend(volume)) == ["actimeo=60"]
 
 
 @pytest.mark.parametrize(
