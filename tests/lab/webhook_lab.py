@@ -10,7 +10,9 @@ A cluster with the webhook in it: control plane, kube-proxy, and replicas behind
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from tests.lab import binaries, control_plane, services, webhook_objects
@@ -46,7 +48,7 @@ class WebhookLab:
         )
         self.admin.create(*webhook_objects.identity(), webhook_objects.service(SERVING_PORT))
         self.pods = WebhookPods(lab_dir, self.network, self.control_plane)
-        KubeProxy(lab_dir, self.control_plane, self.cp).start()
+        self._proxy = KubeProxy(lab_dir, self.control_plane, self.cp).start()
 
     @classmethod
     def up(cls) -> "WebhookLab":
@@ -109,6 +111,15 @@ class WebhookLab:
         account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
         self.admin.wait_for(account, bool)
         return name
+
+    @contextmanager
+    def late_proxy(self) -> Iterator[None]:
+        """Keep kube-proxy from learning anything: new connections go where they went before."""
+        self._proxy.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._proxy.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         """End it all."""

@@ -1,7 +1,7 @@
 """Replicas that restart, die or are all gone, while people create pods."""
 
 import threading
-from collections.abc import Iterator
+import time
 
 import pytest
 
@@ -15,6 +15,8 @@ from tests.webhook_lab.stage import REPLICAS, Stage, await_, plain_pod, record
 pytestmark = [pytest.mark.lab, pytest.mark.api]
 
 LOADED = "load"
+LATE_SECONDS = 1.5
+"""How long kube-proxy does not know that a replica ends; the webhook waits for 5 s."""
 PODS = f"/api/v1/namespaces/{LOADED}/pods"
 
 
@@ -25,15 +27,14 @@ def loaded(made_stage: Stage) -> str:
 
 
 @pytest.fixture
-def patient(stage: Stage, loaded: str) -> Iterator[Stage]:
+def patient(stage: Stage, loaded: str) -> Stage:
     """
     Give the cluster with hooks that wait as long as Kubernetes allows.
 
     A machine that is slow for 3 s is none of the faults that are looked for here.
     """
     stage.set_timeout(30)
-    yield stage
-    stage.admin.delete(PODS)
+    return stage
 
 
 def loading_pod() -> Object:
@@ -45,7 +46,11 @@ def loading_pod() -> Object:
 
 
 def test_a_rolling_restart_under_load_costs_nothing(patient: Stage) -> None:
-    """Every replica is replaced, as a Deployment does it: no create fails, no pod goes without."""
+    """
+    Every replica is replaced, as a Deployment does it: no create fails, no pod goes without.
+
+    New connections come to each one that ends for a while: nodes learn late of endpoints.
+    """
     before = patient.failed_open(POD_HOOK)
     first = patient.replicas
     ending: list[threading.Thread] = []
@@ -54,7 +59,9 @@ def test_a_rolling_restart_under_load_costs_nothing(patient: Stage) -> None:
         for old in first:
             new = patient.lab.pods.start(patient.lab.environment())
             patient.lab.pods.await_ready(new)
-            ending.append(_end(patient, old))
+            with patient.lab.late_proxy():
+                ending.append(_end(patient, old))
+                time.sleep(LATE_SECONDS)
             load.await_more(30)
         for thread in ending:
             thread.join()
