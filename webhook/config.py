@@ -14,9 +14,6 @@ from webhook.load import Limits
 from webhook.schema import SETTINGS
 from webhook.selector import Selector
 
-POD_NAMESPACE = "POD_NAMESPACE"
-"""Set by the downward API in every installation."""
-
 
 @dataclass(frozen=True, slots=True)
 class WebhookConfig:
@@ -95,7 +92,6 @@ def decode(content: str, path: str, environment: Mapping[str, str]) -> WebhookCo
                 values[row.attribute] = row.read(raw)
             except ValueError as error:
                 errors.append(f"{where}: {error}")
-    values["cluster_namespace"] = values["cluster_namespace"] or environment.get(POD_NAMESPACE, "")
     errors += _together(values)
     if errors:
         raise ConfigError(tuple(errors))

@@ -84,7 +84,7 @@ class Rule:
 OWN_RULES: Final[Sequence[Rule]] = (
     # a create cannot be restricted by name, so it stands apart
     Rule("", "secrets", ("create",)),
-    Rule("", "secrets", ("get", "update"), (SERVING_SECRET,)),
+    Rule("", "secrets", ("get", "list", "watch", "update"), (SERVING_SECRET,)),
     Rule("", "configmaps", ("create",)),
     Rule("", "configmaps", ("get", "patch"), (STORAGE_CONFIG_MAP,)),
     Rule("coordination.k8s.io", "leases", ("create",)),

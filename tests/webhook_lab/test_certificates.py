@@ -131,6 +131,8 @@ def test_three_replicas_racing_on_an_empty_secret_agree(bare: WebhookLab) -> Non
     assert len(made) == 1
     assert len(bundle(bare)) == 1
     assert bundle(bare) == bundle(bare, VALIDATING)
+    warned = [line for one in bare.pods.replicas for line in one.log() if line["level"] != "info"]
+    assert warned == [], "the rights of the installation are enough"
 
 
 def test_leaf_and_ca_are_renewed_under_load_without_a_failed_call(bare: WebhookLab) -> None:

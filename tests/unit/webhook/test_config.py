@@ -78,3 +78,29 @@ def test_no_variable_is_one_that_kubernetes_sets() -> None:
     """A Service called tunegate-webhook puts TUNEGATE_WEBHOOK_SERVICE_HOST, ..._PORT into pods."""
     for row in SETTINGS:
         assert not row.variable.startswith(("TUNEGATE_WEBHOOK_SERVICE_", "TUNEGATE_WEBHOOK_PORT"))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            "certificates: {caLifetimeSeconds: 900, leafLifetimeSeconds: 301}",
+            "certificates.leafLifetimeSeconds: must be at most a third of the CA's",
+        ),
+        (
+            "certificates: {caLifetimeSeconds: 590, leafLifetimeSeconds: 9}",
+            "certificates.settleSeconds: must be at most a tenth of the CA's lifetime",
+        ),
+    ],
+)
+def test_lifetimes_that_leave_no_time_for_a_renewal_are_refused(content: str, words: str) -> None:
+    """A CA must live long enough to be replaced without a failed call."""
+    assert errors_of(content) == (words,)
+
+
+def test_configurations_are_a_list_in_a_file_and_in_a_variable() -> None:
+    """A variable has commas."""
+    file = decode("certificates: {mutatingConfigurations: [a, b]}", "f", {})
+    variable = decode("", "", {"TUNEGATE_WEBHOOK_CERTIFICATES_MUTATING_CONFIGURATIONS": "a, b"})
+    for one in (file, variable):
+        assert one.certificates_mutating_configurations == ("a", "b")
