@@ -14,8 +14,10 @@ REVIEWS = "tunegate_webhook_reviews_total"
 
 def test_hundreds_of_idle_connections_slow_nobody_down(webhook: Webhook) -> None:
     """An API server keeps 25, a dozen of them with a proxy between keep some hundreds."""
+    before = webhook.resident_kib
     with ExitStack() as stack:
         idle = [stack.enter_context(calling(webhook)) for _ in range(300)]
+        assert webhook.resident_kib - before < 300 * 100, "each has a TLS buffer"
         assert webhook.metric("tunegate_webhook_connections") >= 300
         with calling(webhook) as caller:
             assert caller.post(encoded()).status == 200
