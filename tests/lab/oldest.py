@@ -2,7 +2,7 @@
 The oldest supported Kubernetes with the webhook beside it: an API server, no controllers.
 
 One process of the webhook listens where the Service's ClusterIP is, an address on loopback, so the
-API server calls it by its Service without kube-proxy.
+API server calls it by its Service without kube-proxy. It makes its own certificates.
 """
 
 from collections.abc import Iterator
@@ -13,9 +13,8 @@ from tests.lab import webhook_objects
 from tests.lab.api import ApiClient
 from tests.lab.control_plane import ControlPlane
 from tests.lab.netns import Namespace
-from tests.lab.pki import Authority
 from tests.lab.process import LabDir
-from tests.lab.webhook_objects import DNS_NAME, NAMESPACE, SERVICE_PORT, USER
+from tests.lab.webhook_objects import NAMESPACE, SERVICE_PORT, USER
 from tests.lab.webhook_pods import PROGRAM
 
 APISERVER: Final = "kube-apiserver-oldest"
@@ -44,19 +43,15 @@ def cluster() -> Iterator[ApiClient]:
 
 
 def _install(lab_dir: LabDir, namespace: Namespace, control_plane: ControlPlane) -> None:
-    authority = Authority.create(lab_dir.path / "serving")
-    pair = authority.server("serving", [DNS_NAME])
-    ca_bundle = authority.file.read_bytes()
     control_plane.admin.create(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
         *webhook_objects.identity(),
         webhook_objects.service(SERVICE_PORT, cluster_ip=_CLUSTER_IP),
-        webhook_objects.mutating_configuration(ca_bundle),
+        webhook_objects.mutating_configuration(),
+        webhook_objects.warning_configuration(),
     )
     settings = {
         "TUNEGATE_WEBHOOK_SERVER_PORT": str(SERVICE_PORT),
-        "TUNEGATE_WEBHOOK_TLS_CERTIFICATE_FILE": str(pair.certificate),
-        "TUNEGATE_WEBHOOK_TLS_KEY_FILE": str(pair.key),
         "TUNEGATE_WEBHOOK_CLUSTER_KUBECONFIG": str(control_plane.client_kubeconfig(USER)),
         "TUNEGATE_WEBHOOK_CLUSTER_NAMESPACE": NAMESPACE,
     }
