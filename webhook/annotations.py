@@ -21,6 +21,8 @@ MAX_DRAIN_SECONDS: Final = 3600
 MIN_SHM_BYTES: Final = 128 * MIB
 """Twice what a container has without us, and less than any vLLM starts with."""
 MAX_SHM_BYTES: Final = 2**50
+_MAX_DISABLED: Final = 512
+"""So much of a list of features is read; all of them are 48 characters."""
 _SHOWN: Final = 40
 """So much of a value that cannot be used is shown again."""
 
@@ -119,7 +121,8 @@ def _disabled(
             yield feature, "switched off by the policy"
     sources = ((namespace.annotations, "namespace"), (found, "pod"))
     for annotations, owner in sources:
-        for word in _SEPARATORS.split(annotations.get(POD_ANNOTATION_DISABLE, "")):
+        written = annotations.get(POD_ANNOTATION_DISABLE, "")[:_MAX_DISABLED]
+        for word in _SEPARATORS.split(written):
             named = _BY_NAME.get(word.lower())
             if named:
                 yield named, f"switched off by the {owner}'s annotation {POD_ANNOTATION_DISABLE}"

@@ -28,6 +28,8 @@ OPTED_OUT: Final = "opted-out"
 NOT_OPTED_IN: Final = "not-opted-in"
 FAILED_SAFE: Final = "failed-safe"
 """Rules that are not about what a pod is; they stand in `webhook.rules` with the others."""
+MAX_SERVERS: Final = 32
+"""No node has GPUs for more; each costs a look at every volume."""
 MAX_WARNING: Final = 256
 """The API server cuts longer warnings once there are many: apiserver, filters/warning.go."""
 
@@ -67,6 +69,8 @@ def recognise_for(pod: Json, policy: Policy, namespace: Namespace) -> Recognitio
 
 
 def _inject(pod: Json, recognition: Recognition, policy: Policy, namespace: Namespace) -> Mutation:
+    if len(recognition.servers) > MAX_SERVERS:
+        raise DoubtError(f"more than {MAX_SERVERS} containers of the pod serve")
     wished = wishes(pod, policy, namespace)
     case = Case(recognition, policy, wished, record.read(pod), list(wished.warnings))
     draft = draft_of(pod)

@@ -29,7 +29,7 @@ FIELD: Final = "terminationGracePeriodSeconds"
 SHUTDOWN_FLAG: Final = "shutdown-timeout"
 """vLLM 0.18 and later: how long it drains by itself after SIGTERM; 0, the default, aborts."""
 
-_SLEEP: Final = re.compile(r"\bsleep\s+([0-9]+(?:\.[0-9]+)?)([smh]?)(?![\w.])")
+_SLEEP: Final = re.compile(r"\bsleep\s+([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh]?)(?![\w.])")
 _LOOP: Final = re.compile(r"\b(?:while|until|for)\b")
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600}
 _MAX_SECONDS: Final = 10**6

@@ -13,7 +13,7 @@ from typing import Any, Final
 from common.names import TAINT_EFFECT
 from webhook import pods
 from webhook.decisions import Decision, Feature, Json
-from webhook.draft import add_item
+from webhook.draft import DoubtError, add_item
 from webhook.inject.case import Case, State, decide
 from webhook.policy import Toleration
 from webhook.quantities import quantity
@@ -32,6 +32,8 @@ ACCELERATORS: Final = (
     "google.com/tpu",
 )
 """Resource names; a star at the end stands for any rest."""
+MAX_KEYS: Final = 32
+"""No node has more kinds; each costs a look at every toleration."""
 _EXACT: Final = frozenset(name for name in ACCELERATORS if not name.endswith("*"))
 _PREFIXES: Final = tuple(name[:-1] for name in ACCELERATORS if name.endswith("*"))
 
@@ -50,6 +52,8 @@ def inject(pod: Json, case: Case) -> Decision:
     spec = pods.spec(pod)
     _warn_of_the_gate(spec, case)
     keys = accelerator_keys(pod)
+    if len(keys) > MAX_KEYS:
+        raise DoubtError(f"the pod asks for more than {MAX_KEYS} kinds of accelerators")
     states = {_tolerate(spec, wanted) for wanted in _wanted(keys, case)}
     return decide(case, Feature.TOLERATIONS, states, _reason(keys, states))
 

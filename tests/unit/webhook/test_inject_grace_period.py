@@ -58,6 +58,7 @@ def test_vllms_own_drain_is_counted() -> None:
         ({"exec": {"command": ["/bin/sleep", "45"]}}, 75),
         ({"exec": {"command": ["sh", "-c", "sleep 15; curl x; sleep 1m"]}}, 105),
         ({"exec": {"command": ["sh", "-c", "echo asleep 90"]}}, 30),
+        ({"exec": {"command": ["sleep", "9" * 10_000]}}, 30),
         ({"exec": {"command": ["sh", "-c", "while busy; do sleep 1; done"]}}, 30),
         ({"httpGet": {"path": "/drain", "port": 8000}}, 30),
     ],

@@ -199,6 +199,23 @@ def test_a_patch_that_would_make_the_pod_invalid_is_not_sent() -> None:
     assert "larger than 256 KiB" in made.failure
 
 
+def test_a_pod_that_no_node_could_run_is_left_alone() -> None:
+    """What may be as large as a request costs no more than one look at it."""
+    many = 20_000
+    slices = {f"nvidia.com/mig-{number}": 1 for number in range(many)}
+    crowd = pod(*(container(name=f"c{number}") for number in range(100)))
+    large = pod(
+        tolerations=[{"key": f"k{number}", "operator": "Exists"} for number in range(many)],
+        volumes=[{"name": f"tunegate-shm-{number}", "secret": {}} for number in range(many)],
+        annotations={POD_ANNOTATION_DISABLE: "a b" * many},
+    )
+    assert "32 kinds" in mutated(pod(container(resources={"limits": slices}))).failure
+    assert "32 containers" in mutated(crowd).failure
+    made = mutated(large)
+    assert outcomes(made) == ALL_INJECTED
+    assert len(made.warnings) < 5
+
+
 class Surprising(dict[str, Any]):
     """A policy's part that breaks where nobody expects it."""
 
