@@ -8,6 +8,7 @@ from the real controller.
 
 import http.client
 import json
+import re
 import sys
 import threading
 import time
@@ -29,6 +30,7 @@ PLAIN_PORT: Final = 9470
 PROGRAM: Final = str(Path(sys.executable).parent / WEBHOOK_COMMAND)
 GRACE_SECONDS: Final = 30
 WAIT_SECONDS: Final = 60.0
+_ROUTED = re.compile(rf"([\d.]+) ?[.:] ?{SERVING_PORT}\b")
 _LEASE_SECONDS = 40
 _POLL_SECONDS = 0.05
 _NOT_FOUND = 404
@@ -115,10 +117,10 @@ class WebhookPods:
         return replica
 
     def await_ready(self, *replicas: Replica) -> None:
-        """Wait until these are endpoints of the Service; raises AssertionError with a log."""
+        """Wait until the Service leads to these; raises AssertionError with a log."""
         wanted = {one.address for one in replicas}
         deadline = time.monotonic() + WAIT_SECONDS
-        while not wanted <= self.endpoints():
+        while not wanted <= self.endpoints() & self.routed():
             ended = [one for one in replicas if one.process.poll() is not None]
             late = ended or [one for one in replicas if not one.ready] or list(replicas)
             tail = "\n".join(late[0].process.log_text().splitlines()[-15:])
@@ -141,10 +143,15 @@ class WebhookPods:
             for address in endpoint["addresses"]
         }
 
+    def routed(self) -> set[str]:
+        """Return the addresses that new connections go to, from kube-proxy's rules."""
+        rules = self._network.cp.run(["nft", "list", "table", "ip", "kube-proxy"]).stdout
+        return set(_ROUTED.findall(rules))
+
     def await_endpoints(self, count: int) -> None:
-        """Wait until the Service has so many."""
+        """Wait until the Service has so many, and leads to no other."""
         deadline = time.monotonic() + WAIT_SECONDS
-        while len(found := self.endpoints()) != count:
+        while len(found := self.endpoints()) != count or found != self.routed():
             assert time.monotonic() < deadline, f"{len(found)} endpoints, {count} awaited"
             self._check()
             time.sleep(_POLL_SECONDS)
