@@ -43,6 +43,7 @@ class Configuration:
     Attributes:
         entries: names of the entries that call the Service.
         certificates: by identity, all that stand in any of their bundles.
+        writers: field managers that own a bundle.
     """
 
     kind: str
@@ -51,6 +52,7 @@ class Configuration:
     entries: tuple[str, ...]
     bundle: Bundle
     certificates: Mapping[str, Certificate] = field(default_factory=dict)
+    writers: tuple[str, ...] = ()
 
 
 def read_secret(raw: Json | None) -> Content:
@@ -112,7 +114,9 @@ def read_configuration(raw: Json, kind: str, service: str, namespace: str) -> Co
     anywhere = {identity: pki.period_of(one) for identity, one in certificates.items()}
     bundle = Bundle(f"{kind} {name}", everywhere, anywhere)
     version = text(metadata(raw).get("resourceVersion"))
-    return Configuration(kind, name, version, tuple(entries), bundle, certificates)
+    return Configuration(
+        kind, name, version, tuple(entries), bundle, certificates, _bundle_writers(raw)
+    )
 
 
 def bundle_patch(configuration: Configuration, certificates: Iterable[Certificate]) -> Json:
@@ -154,6 +158,18 @@ def ready_endpoints(slices: Iterable[Json], port_name: str) -> tuple[tuple[str, 
             for address in addresses[:1] if isinstance(addresses, list) else ():
                 found |= {(str(address), port["port"]): None for port in named}
     return tuple(found)
+
+
+def _bundle_writers(raw: Json) -> tuple[str, ...]:
+    """Return who owns a caBundle: Kubernetes documentation, "Server-Side Apply", managedFields."""
+    return tuple(
+        text(one.get("manager"))
+        for one in objects(metadata(raw).get("managedFields"))
+        if any(
+            "f:caBundle" in mapping(mapping(entry).get("f:clientConfig"))
+            for entry in mapping(mapping(one.get("fieldsV1")).get("f:webhooks")).values()
+        )
+    )
 
 
 def _why_foreign(raw: Json) -> str:

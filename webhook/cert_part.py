@@ -20,7 +20,7 @@ from cryptography.x509 import Certificate
 from common.api_types import ApiError, ConflictError, Json
 from common.telemetry import Log
 from webhook import pki
-from webhook.cert_store import CertStore, Reading, problem_of
+from webhook.cert_store import FIELD_MANAGER, CertStore, Reading, problem_of
 from webhook.certificates import (
     FRESH_SECONDS,
     Create,
@@ -46,6 +46,9 @@ from webhook.metrics import Metrics
 from webhook.tls import load_pair, new_context
 
 LONGEST_WAIT_SECONDS: Final = 30.0
+CONTEST_SECONDS: Final = 60.0
+CONTEST_WRITES: Final = 20
+"""So many bundles written within that time is more than a renewal needs."""
 _WAKE_SECONDS: Final = 0.5
 _STEPS: Final = 30
 """More steps than any renewal has, so that a round ends whatever others write meanwhile."""
@@ -80,6 +83,7 @@ class CertPart:
         self._told: set[Problem] = set()
         self._seen_now = self._seen_at = 0.0
         self._failures = 0
+        self._writes: list[float] = []
         self._woken = threading.Event()
         self.ask_replica: Asked = why_not_verified
         self.clock: Callable[[], float] = boot_clock
@@ -116,7 +120,7 @@ class CertPart:
 
     def round(self) -> float:
         """Take steps until there is nothing to do; return after how many seconds to look again."""
-        failed: frozenset[type] = frozenset()
+        failed: frozenset[type] = self._contested()
         for _ in range(_STEPS):
             try:
                 step, is_fine = self._step(failed)
@@ -190,6 +194,11 @@ class CertPart:
             case Serve() if current:
                 self._serve(current, now, step.why)
 
+    def _contested(self) -> frozenset[type]:
+        """Return what is left for a while, since somebody else undoes it again and again."""
+        self._writes = [at for at in self._writes if self.clock() - at < CONTEST_SECONDS]
+        return frozenset({SetBundle}) if len(self._writes) >= CONTEST_WRITES else frozenset()
+
     def _set_bundle(self, step: SetBundle, seen: Reading) -> None:
         configuration = next(one for one in seen.configurations if one.bundle.name == step.name)
         held = (seen.content.current, seen.content.coming)
@@ -199,6 +208,11 @@ class CertPart:
         certificates |= configuration.certificates
         chosen = [certificates[identity] for identity in sorted(step.identities)]
         self._store.set_bundle(configuration, chosen)
+        self._writes.append(self.clock())
+        if self._contested():
+            others = ", ".join(one for one in configuration.writers if one != FIELD_MANAGER)
+            why = f"{step.name}: its caBundle is also written by {others or 'somebody'}"
+            self._note(Problem.CONTESTED, why)
         self._log.info(
             "Wrote a CA bundle", configuration=step.name, cas=len(chosen), reason=step.why
         )

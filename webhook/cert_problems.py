@@ -37,6 +37,10 @@ PROBLEMS: Final[Mapping[Problem, tuple[str, str]]] = {
         "a live configuration lacks the CA in use",
         "it is written again; stays only where that is forbidden or fails",
     ),
+    Problem.CONTESTED: (
+        "somebody else writes `caBundle` again and again; the message names the field manager",
+        "tried again after a minute; is there still a cert-manager annotation, or a chart's value?",
+    ),
     Problem.NO_CONFIGURATION: (
         "no configuration of the names that are set calls the Service",
         "nobody calls; is `certificates.mutatingConfigurations` right?",

@@ -57,6 +57,7 @@ class Problem(StrEnum):
     EXPIRED = "expired"
     FUTURE = "future"
     NOT_IN_BUNDLE = "not-in-bundle"
+    CONTESTED = "contested"
     NO_CONFIGURATION = "no-configuration"
     UNVERIFIED = "unverified-replicas"
     FORBIDDEN = "forbidden"

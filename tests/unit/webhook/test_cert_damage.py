@@ -21,6 +21,7 @@ from tests.unit.webhook.cert_cluster import (
     until_renewal,
 )
 from webhook import pki
+from webhook.cert_part import CONTEST_WRITES
 from webhook.certificates import Problem
 
 
@@ -186,6 +187,26 @@ def test_a_bundle_emptied_in_the_middle_of_a_renewal_gets_every_served_ca() -> N
         part.round()
     cluster.check()
     assert_one_ca(cluster)
+
+
+def test_a_bundle_that_somebody_else_keeps_writing_is_not_fought_over() -> None:
+    """Cert-manager's injector, still told to: named, and tried again later."""
+    cluster = settled(1)
+    (part,) = cluster.parts.values()
+    theirs = configuration("hook", "pods.x", "volumes.x")
+    owned: Json = {"f:webhooks": {'k:{"name":"pods.x"}': {"f:clientConfig": {"f:caBundle": {}}}}}
+    theirs["metadata"]["managedFields"] = [{"manager": "cainjector", "fieldsV1": owned}]
+    writes = cluster.api.writes
+    for _ in range(100):
+        cluster.api.put(MUTATING_PATH, theirs)
+        part.round()
+    assert cluster.api.writes - writes == CONTEST_WRITES
+    (named,) = cluster.logged("Certificates need attention")
+    assert named["problem"] == "contested"
+    assert named["reason"].endswith("its caBundle is also written by cainjector")
+    cluster.advance(61)
+    part.round()
+    cluster.check()
 
 
 def test_foreign_fields_and_entries_of_a_configuration_stay() -> None:
