@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import jsonpatch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.names import GATE_TAINTS, POD_ANNOTATION_INJECTED, POD_LABEL_INJECT
@@ -20,6 +20,8 @@ from webhook.recognition import Verdict
 
 RECORD = f"/metadata/annotations/{POD_ANNOTATION_INJECTED}"
 TREES = pods() | mutilated()
+EXAMPLES = settings(max_examples=60)
+"""Each law alone; together they see hundreds, and tests/api hundreds more."""
 OTHERS: st.SearchStrategy[Json | None] = st.sampled_from(
     (None, {"tcpSocket": {"port": 9}}, {"preStop": {"sleep": {}}})
 )
@@ -57,6 +59,7 @@ def shuffled(tree: Any, chance: random.Random) -> Any:  # noqa: ANN401 - any JSO
     return [shuffled(item, chance) for item in tree] if isinstance(tree, list) else tree
 
 
+@EXAMPLES
 @given(TREES, POLICIES, NAMESPACES)
 def test_the_patch_makes_the_pod_also_by_another_library(
     pod: Json, policy: Policy, namespace: Namespace
@@ -69,6 +72,7 @@ def test_the_patch_makes_the_pod_also_by_another_library(
     assert json.loads(json.dumps(made.patch)) == list(made.patch)
 
 
+@EXAMPLES
 @given(TREES, POLICIES, NAMESPACES)
 def test_nothing_of_the_users_is_lost(pod: Json, policy: Policy, namespace: Namespace) -> None:
     """Unknown fields survive, lists keep their order; the grace period at most grows."""
@@ -76,6 +80,7 @@ def test_nothing_of_the_users_is_lost(pod: Json, policy: Policy, namespace: Name
     assert lost(pod, made.pod) == []
 
 
+@EXAMPLES
 @given(pods(), POLICIES, NAMESPACES)
 def test_what_the_user_wrote_is_theirs_to_the_byte(
     pod: Json, policy: Policy, namespace: Namespace
@@ -92,6 +97,7 @@ def test_what_the_user_wrote_is_theirs_to_the_byte(
                 assert theirs is None or json.dumps(theirs) == json.dumps(now)
 
 
+@EXAMPLES
 @given(TREES, POLICIES, NAMESPACES)
 def test_a_second_pass_is_empty(pod: Json, policy: Policy, namespace: Namespace) -> None:
     """And it decides the same, so that the record stays."""
@@ -103,6 +109,7 @@ def test_a_second_pass_is_empty(pod: Json, policy: Policy, namespace: Namespace)
     assert second.recognition == first.recognition
 
 
+@EXAMPLES
 @given(pods(), POLICIES, NAMESPACES, st.data())
 def test_after_another_mutator_there_is_peace(
     pod: Json, policy: Policy, namespace: Namespace, data: st.DataObject
@@ -126,6 +133,7 @@ def test_after_another_mutator_there_is_peace(
     assert third.decisions == after.decisions
 
 
+@EXAMPLES
 @given(pods(), POLICIES)
 def test_a_probe_that_another_changed_is_no_longer_claimed(pod: Json, policy: Policy) -> None:
     """We neither put ours back nor say that it is ours."""
@@ -142,6 +150,7 @@ def test_a_probe_that_another_changed_is_no_longer_claimed(pod: Json, policy: Po
         assert made.decisions[Feature.STARTUP_PROBE].outcome is not Outcome.INJECTED
 
 
+@EXAMPLES
 @given(TREES, POLICIES, NAMESPACES)
 def test_the_gate_is_never_tolerated(pod: Json, policy: Policy, namespace: Namespace) -> None:
     """Nor is everything, whatever the policy holds."""
@@ -153,6 +162,7 @@ def test_the_gate_is_never_tolerated(pod: Json, policy: Policy, namespace: Names
             assert toleration["key"] not in ("", *GATE_TAINTS)
 
 
+@EXAMPLES
 @given(TREES, POLICIES, NAMESPACES)
 def test_no_patch_brings_a_problem(pod: Json, policy: Policy, namespace: Namespace) -> None:
     """A patched pod breaks no rule of Kubernetes that it did not break as it came."""
@@ -160,6 +170,7 @@ def test_no_patch_brings_a_problem(pod: Json, policy: Policy, namespace: Namespa
     assert set(validity.problems(made.pod)) <= set(validity.problems(pod))
 
 
+@EXAMPLES
 @given(pods(), POLICIES, st.booleans())
 def test_who_opts_out_gets_no_patch(pod: Json, policy: Policy, of_namespace: bool) -> None:  # noqa: FBT001
     """By the pod's label or the namespace's; no record either."""
@@ -171,6 +182,7 @@ def test_who_opts_out_gets_no_patch(pod: Json, policy: Policy, of_namespace: boo
     assert made.recognition.verdict is Verdict.LEFT_ALONE
 
 
+@EXAMPLES
 @given(pods(), NAMESPACES)
 def test_without_features_there_is_at_most_a_record(pod: Json, namespace: Namespace) -> None:
     """Everything switched off: the spec stays as it is."""
@@ -179,6 +191,7 @@ def test_without_features_there_is_at_most_a_record(pod: Json, namespace: Namesp
     assert {entry.outcome for entry in made.decisions.values()} <= {Outcome.DISABLED}
 
 
+@EXAMPLES
 @given(pods(), POLICIES, st.randoms(use_true_random=False))
 def test_the_order_of_keys_decides_nothing(
     pod: Json, policy: Policy, chance: random.Random
