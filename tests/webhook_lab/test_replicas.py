@@ -2,7 +2,6 @@
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -16,8 +15,6 @@ from tests.webhook_lab.stage import REPLICAS, Stage, await_, plain_pod, record
 pytestmark = [pytest.mark.lab, pytest.mark.api]
 
 LOADED = "load"
-BURST = 16
-"""Creates at the same time."""
 LATE_SECONDS = 1.5
 """How long kube-proxy does not know that a replica ends; the webhook waits for 5 s."""
 PODS = f"/api/v1/namespaces/{LOADED}/pods"
@@ -125,26 +122,3 @@ def _all_injected(load: Load, count: int = 30) -> bool:
     bare = len(load.bare)
     load.await_more(count)
     return len(load.bare) == bare
-
-
-def test_a_refusal_for_overload_is_tried_again_by_the_api_server(patient: Stage) -> None:
-    """A replica that takes one review at a time refuses many of a burst; no pod goes without."""
-    for replica in patient.replicas:
-        patient.lab.pods.remove(replica)
-    patient.lab.start_replicas(1, limits_reviews=1)
-    patient.lab.pods.await_endpoints(1)
-
-    def burst() -> bool:
-        with ThreadPoolExecutor(BURST) as pool:
-            made = list(
-                pool.map(lambda _: patient.create(vllm_pod("one"), dry_run=True), range(2 * BURST))
-            )
-        assert [one.status for one in made] == [201] * len(made)
-        assert [one for one in made if not record(one.body)] == []
-        return patient.metric("tunegate_webhook_refused_total", reason="overloaded") > 0
-
-    passed = patient.failed_open(POD_HOOK)
-    await_(burst, "a refusal")
-    assert patient.failed_open(POD_HOOK) == passed
-    for replica in patient.replicas:
-        patient.lab.pods.remove(replica)
