@@ -78,6 +78,9 @@ class Metrics:
         self.in_flight = self._gauge("reviews_in_flight", "Reviews received and not answered yet.")
         self.held_bytes = self._gauge("held_bytes", "Bytes of bodies received and not answered.")
         self.connections = self._gauge("connections", "Open connections, idle ones too.")
+        self.connections_opened = self._counter(
+            "connections_opened", "TLS connections accepted; each costs as much as a review."
+        )
         self._refused = self._counter(
             "refused",
             "Requests refused before a review was read.",

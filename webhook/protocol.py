@@ -71,6 +71,7 @@ class WebhookProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection; one too many is told to come again when it asks for something."""
         super().connection_made(transport)
+        self._front.metrics.connections_opened.inc()
         limits = self._front.limits
         self._is_surplus = len(self.connections) > limits.connections
         if len(self.connections) > SURPLUS * limits.connections:
