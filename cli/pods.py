@@ -152,10 +152,11 @@ def _query(options: argparse.Namespace) -> dict[str, str]:
 
 def _judge(policy: "Policy", namespaces: "dict[str, Namespace]") -> "Callable[[Json], Mutation]":
     from webhook.mutate import mutate  # noqa: PLC0415 - as above
+    from webhook.pods import metadata, text  # noqa: PLC0415 - as above
     from webhook.policy import Namespace  # noqa: PLC0415 - as above
 
     def judge(pod: "Json") -> "Mutation":
-        name = pod["metadata"].get("namespace", "")
+        name = text(metadata(pod).get("namespace"))
         return mutate(pod, policy, namespaces.get(name) or Namespace(name))
 
     return judge

@@ -88,14 +88,15 @@ class AuditPart:
     def _lead(self, term: Term, stop: threading.Event) -> None:
         """Follow all pods until the term ends or the policy is another one."""
         policy = self._policy()
-        since_seconds = max(term.since_seconds, self._since_seconds)
+        term = replace(term, since_seconds=max(term.since_seconds, self._since_seconds))
 
         def judge(pod: Json) -> Mutation:
             around = pods.text(pods.metadata(pod).get("namespace"))
             return mutate(pod, policy, self._namespaces.get(around))
 
         kept: Kept[Audited] = Kept(
-            lambda raw, before: self._read(raw, before, judge, since_seconds), _uid
+            lambda raw, before: self._told_once(before, _read(raw, before, judge), term, stop),
+            _uid,
         )
         follower = Follower(self._api, PATH, kept, self._log, pace=self._pace)
         follower.start()
@@ -107,36 +108,34 @@ class AuditPart:
                     self._report(kept)
                 stop.wait(TICK_SECONDS * self._pace)
         finally:
-            follower.close()
             self._since_seconds = self._wall_clock()
             self._told.audited({})
+            follower.close()
 
-    def _read(
-        self,
-        raw: Json,
-        before: Audited | None,
-        judge: Callable[[Json], Mutation],
-        since_seconds: float,
+    def _told_once(
+        self, before: Audited | None, now: Audited | None, term: Term, stop: threading.Event
     ) -> Audited | None:
-        """Return what is kept of a pod, and tell its time to Ready when that is due."""
-        if before is not None and before.state not in NEEDING:
-            now = auditor.followed(before, raw)
-        else:
-            now = auditor.audit(raw, judge)
-        if now is None or now.state not in AUDITED:
-            return None
-        if before is not None and before.is_counted:
-            now = replace(now, is_counted=True)
-        seconds = auditor.time_to_ready(before, now, since_seconds)
-        if seconds is not None:
+        """Return what is kept of a pod, after its time to Ready was told if that was due."""
+        if now is None or (before is not None and before.is_counted):
+            return now and replace(now, is_counted=True)
+        seconds = auditor.time_to_ready(before, now, term.since_seconds)
+        if seconds is not None and lasts(self._leads, term, stop):
             self._told.became_ready(seconds, is_injected=now.state is State.INJECTED)
-        return replace(now, is_counted=True) if now.ready_seconds is not None else now
+        return replace(now, is_counted=now.ready_seconds is not None)
 
     def _report(self, kept: Kept[Audited]) -> None:
         audited = list(kept.values())
         self._told.audited(Counter(one.state for one in audited))
         for owner, found in auditor.by_owner(audited).items():
             self._tell(notices.found(owner, found))
+
+
+def _read(raw: Json, before: Audited | None, judge: Callable[[Json], Mutation]) -> Audited | None:
+    """Return a pod that serves vLLM as it is now; judged again only while it needs somebody."""
+    if before is not None and before.state not in NEEDING:
+        return auditor.followed(before, raw)
+    now = auditor.audit(raw, judge)
+    return now if now is not None and now.state in AUDITED else None
 
 
 def _uid(raw: Json) -> str:
