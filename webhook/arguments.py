@@ -7,13 +7,15 @@ JSON (`--kv-transfer-config.kv_role x`, kept under its dotted name). A value tha
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from webhook.recognition import DEFAULT_PORT, Arguments
 from webhook.vllm_switches import SWITCHES
 
 MAX_PORT: Final = 65_535
+MAX_FILE_DEPTH: Final = 20
+"""Of a configuration file: document and mapping are two, few values have more than one."""
 SHORT: Final[Mapping[str, str]] = {
     "-tp": "tensor-parallel-size",
     "-pp": "pipeline-parallel-size",
@@ -79,8 +81,11 @@ def from_file(text: str) -> dict[str, str]:
     """
     import yaml  # noqa: PLC0415 - few pods have a visible file
 
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        loaded = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+        if not _is_plain(yaml.parse(text, Loader=loader)):
+            return {}
+        loaded = yaml.load(text, Loader=loader)  # noqa: S506 - both are safe
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}
     if not isinstance(loaded, dict):
@@ -90,6 +95,22 @@ def from_file(text: str) -> dict[str, str]:
         for name, value in loaded.items()
         if isinstance(name, str) and value is not False and value is not None
     }
+
+
+def _is_plain(events: Iterable[object]) -> bool:
+    """
+    Return whether a file is one that a person writes: no aliases, few levels.
+
+    Merged aliases double with each line, and deep lists end the process: libyaml's composer has no
+    bound on either.
+    """
+    depth = 0
+    for event in events:
+        kind = type(event).__name__
+        depth += kind.endswith("StartEvent") - kind.endswith("EndEvent")
+        if kind == "AliasEvent" or depth > MAX_FILE_DEPTH:
+            return False
+    return True
 
 
 def _scalar(value: object) -> str:

@@ -30,6 +30,8 @@ _PROGRAM: Final = re.compile(r"vllm|ray|python[0-9.]*|pypy[0-9.]*|" + "|".join(s
 _MAX_DEPTH: Final = 5
 MAX_VALUE_CHARS: Final = 32_768
 """More than any argument; the kernel takes 128 KiB for one word."""
+MAX_GROWTH_CHARS: Final = 4 * MAX_VALUE_CHARS
+"""What values that stand for others may add to one container's environment, and to its words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,9 @@ def command_line(container: Json, pod: Json) -> CommandLine:
     known = environment(container, pod)
     hidden = bool(pods.sequence(container.get("envFrom")))
     written = [*pods.texts(container.get("command")), *pods.texts(container.get("args"))]
-    words = [substitute(word, known) for word in written]
     scope = Scope(dict(known), hidden=hidden)
     try:
+        words = _substituted(written, known)
         calls = tuple(_calls(words, scope)) if words else ()
     except UnreadableError:
         return CommandLine(readable=False, environment=known, hidden_environment=hidden)
@@ -94,12 +96,16 @@ def command_line(container: Json, pod: Json) -> CommandLine:
 def environment(container: Json, pod: Json) -> dict[str, str | None]:
     """Return the container's variables; None for one whose value is not in the manifest."""
     known: dict[str, str | None] = {}
+    room = MAX_GROWTH_CHARS
     for entry in pods.objects(container.get("env")):
         name = pods.text(entry.get("name"))
         if "valueFrom" in entry and entry["valueFrom"] is not None:
             known[name] = _from_pod(pods.mapping(entry["valueFrom"]), pod)
-        else:
-            known[name] = substitute(pods.text(entry.get("value")), known)
+            continue
+        written = pods.text(entry.get("value"))
+        value = substitute(written, known)
+        room -= max(0, len(value) - len(written))
+        known[name] = value if room >= 0 or value is written else None
     known.pop("", None)
     return {**_of_its_set(pod), **known}
 
@@ -148,6 +154,18 @@ def substitute(word: str, known: Mapping[str, str | None]) -> str:
         return value
 
     return _REFERENCE.sub(replaced, word)
+
+
+def _substituted(written: Sequence[str], known: Mapping[str, str | None]) -> list[str]:
+    """Return words with references replaced; raises UnreadableError where they grow too much."""
+    words: list[str] = []
+    room = MAX_GROWTH_CHARS
+    for word in written:
+        words.append(substitute(word, known))
+        room -= max(0, len(words[-1]) - len(word))
+        if room < 0:
+            raise UnreadableError
+    return words
 
 
 def _calls(words: Sequence[str], scope: Scope, depth: int = 0) -> list[Call]:

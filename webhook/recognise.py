@@ -26,6 +26,9 @@ OWNERS_THAT_END: Final = frozenset(
 """Kinds whose pods run to their end; a JobSet's pods belong to its Jobs."""
 JOB_LABELS: Final = ("batch.kubernetes.io/job-name", "job-name")
 """https://kubernetes.io/docs/reference/labels-annotations-taints/#batch-kubernetes-io-job-name"""
+MAX_CONTAINERS: Final = 50
+"""More than any vLLM pod has; each may hold a script, and all other reviews wait meanwhile."""
+_PLACES: Final = (pods.CONTAINERS, pods.INIT_CONTAINERS)
 VLLM_LABELS: Final = (
     ("app", "vllm"),
     ("app.kubernetes.io/name", "vllm"),
@@ -71,6 +74,8 @@ def _pod_rule(pod: Json, wish: str | None) -> str:
         return "mirror"
     if _is_windows(pod):
         return "windows"
+    if sum(len(pods.sequence(pods.spec(pod).get(place))) for place in _PLACES) > MAX_CONTAINERS:
+        return "too-many-containers"
     return "job" if _is_job(pod) else ""
 
 

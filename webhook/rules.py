@@ -63,6 +63,13 @@ RULES: Final[tuple[Rule, ...]] = (
         whole_pod=True,
         even_opted_in=True,
     ),
+    Rule(
+        "too-many-containers",
+        _ALONE,
+        "has more than 50 containers, which would take too long to read",
+        whole_pod=True,
+        even_opted_in=True,
+    ),
     Rule("job", _ALONE, "belongs to a Job, which ends by itself", whole_pod=True),
     Rule(
         "init-only",

@@ -96,3 +96,23 @@ def test_its_rights_name_what_they_can() -> None:
         assert "*" not in (rule.group, rule.resource)
         if {"update", "patch"} & set(rule.verbs) and rule.resource != "events":
             assert rule.names
+
+
+FOLLOWED = {
+    "secrets": {"get", "list", "watch"},
+    "mutatingwebhookconfigurations": {"get", "list", "watch"},
+    "validatingwebhookconfigurations": {"get", "list", "watch"},
+    "namespaces": {"get", "list", "watch"},
+    "storageclasses": {"get", "list", "watch"},
+    "persistentvolumes": {"list", "watch"},
+    "pods": {"list", "watch"},
+}
+"""What webhook/serving.py, namespaces.py, storage_part.py and audit_part.py follow and ask for."""
+
+
+@pytest.mark.parametrize("resource", sorted(FOLLOWED))
+def test_what_is_followed_may_be_read(resource: str) -> None:
+    """A right that lacks is a cache that never hears, and nobody notices."""
+    rules = (*webhook_objects.OWN_RULES, *webhook_objects.CLUSTER_RULES)
+    verbs = {verb for rule in rules if rule.resource == resource for verb in rule.verbs}
+    assert verbs >= FOLLOWED[resource]

@@ -10,6 +10,8 @@ Sources: vllm/distributed/device_communicators/shm_broadcast.py; KEP-1967.
 """
 
 import re
+from collections.abc import Iterator
+from itertools import chain, count
 from math import ceil
 from posixpath import normpath
 from typing import Final
@@ -34,8 +36,9 @@ def inject(pod: Json, case: Case) -> Decision:
     """Add a memory volume at /dev/shm to each container that serves."""
     if pods.spec(pod).get("hostIPC") is True:
         return Decision(Outcome.NOT_APPLICABLE, "hostIPC gives the pod the host's /dev/shm")
+    names = _free_names(pod)
     parts = [
-        _mount(pod, container, server.arguments, case)
+        _mount(pod, container, server.arguments, case, names)
         for server, container in server_containers(pod, case)
     ]
     return decide_parts(case, Feature.SHM, parts, "no container is known to serve vLLM")
@@ -55,7 +58,7 @@ def _offloaded_bytes(said: Arguments) -> int:
     return ceil(float(written) * GIB) if re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,3})?", written) else 0
 
 
-def _mount(pod: Json, container: Json, said: Arguments, case: Case) -> Part:
+def _mount(pod: Json, container: Json, said: Arguments, case: Case, names: Iterator[str]) -> Part:
     name = pods.text(container.get("name"))
     size = _size(pod, container, said, case)
     text = f"{size_text(size)} of memory at {PATH}"
@@ -66,7 +69,7 @@ def _mount(pod: Json, container: Json, said: Arguments, case: Case) -> Part:
     if size <= RUNTIME_BYTES:
         return Part(State.BARRED, name, "no more than the runtime's own 64Mi would fit")
     _warn_if_smaller(container, size, case)
-    volume = _free_name(pod)
+    volume = next(names)
     source = {"medium": "Memory", "sizeLimit": size_text(size)}
     add_item(pods.spec(pod), "volumes", {"name": volume, "emptyDir": source})
     add_item(container, "volumeMounts", {"name": volume, "mountPath": PATH})
@@ -125,7 +128,8 @@ def _is_ours(pod: Json, mount: Json, size: int) -> bool:
     return {"name": name, "emptyDir": source} in pods.volumes(pod)
 
 
-def _free_name(pod: Json) -> str:
-    taken = {volume.get("name") for volume in pods.volumes(pod)}
-    numbered = (f"{VOLUME}-{number}" for number in range(2, len(taken) + 3))
-    return next(name for name in (VOLUME, *numbered) if name not in taken)
+def _free_names(pod: Json) -> Iterator[str]:
+    """Yield names for volumes, each once, that no volume of the pod has."""
+    taken = {pods.text(volume.get("name")) for volume in pods.volumes(pod)}
+    numbered = (f"{VOLUME}-{number}" for number in count(2))
+    return (name for name in chain((VOLUME,), numbered) if name not in taken)

@@ -35,7 +35,7 @@ BECOMING: Final = frozenset({"bash", "zsh", "ksh"})
 """Shells that become the last command of `-c` instead of starting it."""
 _OPENING: Final = frozenset({"if", "while", "until", "for", "select", "case", "{"})
 _CLOSING: Final = frozenset({"fi", "done", "esac", "}"})
-_ENDS: Final = re.compile(r"[ \t]*;?[ \t]*\n?[ \t]*")
+_ENDS: Final = re.compile(r"[ \t]*+;?+[ \t]*+\n?+[ \t]*+")
 
 
 @dataclass(frozen=True, slots=True)

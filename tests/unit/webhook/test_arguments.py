@@ -128,6 +128,6 @@ def test_a_configuration_file_is_flags(text: str, flags: dict[str, str]) -> None
 
 
 def test_aliases_that_multiply_cost_nothing() -> None:
-    """A file of a kilobyte could otherwise become gigabytes of text."""
+    """A file of a kilobyte could otherwise become gigabytes; one with aliases is not read."""
     lines = ["a0: &a0 [x, x]", *(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 40))]
-    assert set(arguments.from_file("\n".join(lines)).values()) == {""}
+    assert arguments.from_file("\n".join(lines)) == {}

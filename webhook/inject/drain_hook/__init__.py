@@ -15,6 +15,9 @@ NAME: Final = "tunegate-drain"
 """What `ps` shows as the command's own name."""
 
 LOOPBACK: Final = "127.0.0.1"
+MAX_PORT: Final = 65_535
+MAX_RANKS: Final = 64
+"""More than a node has accelerators; each is asked in its turn."""
 
 _VARIABLE: Final = re.compile(r"\$(?:\(([A-Za-z_]\w*)\)|\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 _STEP: Final = {"drain.sh": 2, "drain.py": 4}
@@ -36,10 +39,10 @@ _PYTHON: Final = _script("drain.py")
 
 def knows(server: Server) -> bool:
     """Return whether it can be known where the server listens, in the pod at the latest."""
-    host = server.arguments.host
-    return server.arguments.port is not None and (
-        "$" not in host or bool(_VARIABLE.fullmatch(host))
-    )
+    said = server.arguments
+    if said.port is None or not 0 < _ranks(server) <= min(MAX_RANKS, MAX_PORT + 1 - said.port):
+        return False
+    return "$" not in said.host or bool(_VARIABLE.fullmatch(said.host))
 
 
 def command(server: Server, timeout_seconds: int, propagation_seconds: int) -> list[str]:
@@ -58,8 +61,7 @@ def command(server: Server, timeout_seconds: int, propagation_seconds: int) -> l
     arguments = server.arguments
     if arguments.port is None or not knows(server):
         raise ValueError(f"where container {server.container} listens is not known")
-    ranks = arguments.data_parallel_local if _serves_one_port_a_rank(server) else 1
-    ports = " ".join(str(arguments.port + rank) for rank in range(ranks))
+    ports = " ".join(str(arguments.port + rank) for rank in range(_ranks(server)))
     settings = [str(timeout_seconds), str(propagation_seconds), arguments.scheme.lower()]
     host = arguments.host.strip("[]") or LOOPBACK
     variable = _VARIABLE.fullmatch(host)
@@ -71,6 +73,7 @@ def command(server: Server, timeout_seconds: int, propagation_seconds: int) -> l
     return ["sh", "-c", f"{given}\n{_SHELL}", NAME, *settings, LOOPBACK, ports, _PYTHON]
 
 
-def _serves_one_port_a_rank(server: Server) -> bool:
-    """Tell whether each local rank has its own API server, on the port and those that follow."""
-    return "data-parallel-multi-port-external-lb" in server.arguments.flags
+def _ranks(server: Server) -> int:
+    """Return how many ports are served: one for each local rank, on the port and those after it."""
+    is_one_each = "data-parallel-multi-port-external-lb" in server.arguments.flags
+    return server.arguments.data_parallel_local if is_one_each else 1
