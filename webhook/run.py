@@ -13,10 +13,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-
 from common.listening import listen
-from common.plain_server import TEXT, PlainServer, Routes
+from common.plain_server import PlainServer, Routes
 from common.telemetry import VERSION, Log
 from webhook.app import build
 from webhook.cluster import reach
@@ -36,6 +34,7 @@ from webhook.readiness import Readiness
 from webhook.review import Hook, Response, Review
 from webhook.server import WebhookServer
 from webhook.serving import serving_of
+from webhook.status import routes
 from webhook.surroundings import Surroundings, observe
 from webhook.tls import listening_context
 
@@ -46,8 +45,6 @@ busy all the time a review took 1.3 ms, with Python's own 5 ms it took 7.2 ms.
 """
 REMINDER_SECONDS = 10.0
 """How often the same failure is logged; the metric counts each."""
-STALLED_SECONDS = 20.0
-"""How long the event loop may stand still before the process is unwell."""
 
 
 class ListenError(Exception):
@@ -83,7 +80,7 @@ def run(config: WebhookConfig) -> int:
         readiness.needs("certificate", serving.ready)
         readiness.needs("cluster", around.ready)
         readiness.needs("server", lambda: _why_not_serving(server))
-        plain = _status_server(config, _routes(server, readiness, metrics))
+        plain = _status_server(config, routes(server.silent_seconds, readiness, metrics))
         stack.callback(plain.close)
         server.on_listening = lambda: _announce(log, listener, plain)
         server.on_draining = lambda: log.info("Began to end", **_drain_fields(config))
@@ -144,26 +141,6 @@ def _status_server(config: WebhookConfig, routes: Routes) -> PlainServer:
     except OSError as error:
         where = f"{config.status_address}:{config.status_port}"
         raise ListenError(f"cannot listen on {where}: {error.strerror}") from error
-
-
-def _routes(server: WebhookServer, readiness: Readiness, metrics: Metrics) -> Routes:
-    def healthz() -> tuple[int, str, bytes]:
-        silent = time.monotonic() - server.beat_seconds
-        if server.started and silent > STALLED_SECONDS:
-            return 503, TEXT, f"the event loop has not turned for {silent:.0f} s\n".encode()
-        return 200, TEXT, b"ok\n"
-
-    def readyz() -> tuple[int, str, bytes]:
-        missing = readiness.missing()
-        if missing:
-            return 503, TEXT, "".join(f"{line}\n" for line in missing).encode()
-        return 200, TEXT, b"ok\n"
-
-    def exposition() -> tuple[int, str, bytes]:
-        metrics.ready.set(not readiness.missing())
-        return 200, CONTENT_TYPE_LATEST, generate_latest(metrics.registry)
-
-    return {"/healthz": healthz, "/readyz": readyz, "/metrics": exposition}
 
 
 def _show(front: Front, server: WebhookServer) -> None:

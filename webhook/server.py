@@ -54,13 +54,17 @@ class WebhookServer(uvicorn.Server):
         self._told = asyncio.Event()
         self._told_twice = asyncio.Event()
         self._listening: asyncio.Server | None = None
-        self.beat_seconds = time.monotonic()
+        self._beat = time.monotonic()
         self.on_listening: Callable[[], None] = lambda: None
         self.on_draining: Callable[[], None] = lambda: None
 
     def stop(self) -> None:
         """Begin to end; called again: end at once. From the event loop's thread only."""
         (self._told_twice if self._told.is_set() else self._told).set()
+
+    def silent_seconds(self) -> float:
+        """Return since when the event loop has not turned; 0 before it begins."""
+        return time.monotonic() - self._beat if self.started else 0.0
 
     @property
     def is_draining(self) -> bool:
@@ -102,7 +106,7 @@ class WebhookServer(uvicorn.Server):
     async def main_loop(self) -> None:
         """Show that the loop turns, until told to stop."""
         while not self._told.is_set():
-            self.beat_seconds = time.monotonic()
+            self._beat = time.monotonic()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._told.wait(), BEAT_SECONDS)
 
@@ -131,7 +135,7 @@ class WebhookServer(uvicorn.Server):
         """Wait until it is done, the time is over or a second signal came."""
         end = time.monotonic() + seconds
         while not self._told_twice.is_set() and not is_done():
-            self.beat_seconds = now = time.monotonic()
+            self._beat = now = time.monotonic()
             if now >= end:
                 return
             with contextlib.suppress(TimeoutError):

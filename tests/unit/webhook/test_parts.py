@@ -13,6 +13,7 @@ from webhook.metrics import Metrics
 from webhook.parts import Parts
 from webhook.quiet import quiet_libraries
 from webhook.readiness import Readiness
+from webhook.status import STALLED_SECONDS, routes
 
 WAIT_SECONDS = 10
 
@@ -78,6 +79,17 @@ def test_readiness_names_what_is_missing() -> None:
     assert readiness.missing() == ("a: not yet",)
     answers[0] = ""
     assert readiness.missing() == ()
+
+
+def test_the_process_is_well_while_its_event_loop_turns() -> None:
+    """One that stands still answers nobody: kubelet starts the container again."""
+    silent = [0.0]
+    answers = routes(lambda: silent[0], Readiness(), Metrics())
+    assert answers["/healthz"]()[0] == 200
+    silent[0] = STALLED_SECONDS + 1
+    status, _, text = answers["/healthz"]()
+    assert (status, text) == (503, b"the event loop has not turned for 21 s\n")
+    assert answers["/readyz"]()[0] == 200
 
 
 @pytest.fixture
