@@ -15,8 +15,9 @@ from common.api_types import Json
 from common.telemetry import Log
 from webhook import auditor, notices, pods
 from webhook.auditor import AUDITED, NEEDING, Audited, State
+from webhook.connection import Collections
 from webhook.decisions import Mutation
-from webhook.follow import Collections, Follower, Kept
+from webhook.follow import Follower, Kept
 from webhook.leader import Leads, Term, lasts, terms
 from webhook.mutate import mutate
 from webhook.notices import Notice

@@ -39,7 +39,8 @@ from webhook.certificates import (
     with_verified,
 )
 from webhook.certificates import problem_of as problem_seen
-from webhook.follow import Collections, Follower, Kept
+from webhook.connection import Collections
+from webhook.follow import Follower, Kept
 from webhook.handshake import why_not_verified
 from webhook.leader import boot_clock
 from webhook.metrics import Metrics

@@ -11,11 +11,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
 
 from common.api_types import JSON, MERGE_PATCH, ApiError, ConflictError, Json, UnreachableError
 from common.telemetry import Log
 from webhook import notices, owners
+from webhook.connection import Requests
 from webhook.notices import Notice, Result
 from webhook.owners import Owner
 
@@ -23,21 +23,6 @@ QUEUED, REMEMBERED = 256, 4096
 PAUSE_SECONDS = 0.1
 """Between two Events: news of a whole cluster at once must not crowd the API server."""
 _TICK_SECONDS, _REQUEST_SECONDS = 1.0, 5.0
-
-
-class Requests(Protocol):
-    """What sends requests: common.api.Api is one."""
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Json | None = ...,
-        content_type: str = ...,
-        timeout_seconds: float = ...,
-    ) -> Json:
-        """Send one request; raises ApiError."""
 
 
 class Events:

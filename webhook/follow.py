@@ -8,12 +8,13 @@ detection of changes", "Retrieving large results sets in chunks", "410 Gone resp
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Generic, TypeVar
 
-from common.api_types import ApiError, Event, GoneError, Json
+from common.api_types import ApiError, GoneError, Json
 from common.telemetry import Log
 from webhook import pods
+from webhook.connection import Collections, OpenWatch
 from webhook.review import place_of
 
 CHANGED, DELETED = ("ADDED", "MODIFIED"), "DELETED"
@@ -23,33 +24,6 @@ PAGE_ITEMS = 50
 _JOIN_SECONDS = 0.05
 
 T = TypeVar("T")
-
-
-class OpenWatch(Protocol):
-    """Events as they come, until it ends or another thread ends it."""
-
-    def __iter__(self) -> Iterator[Event]:
-        """Yield the events; raises ApiError, GoneError."""
-
-    def interrupt(self) -> None:
-        """End it from another thread."""
-
-    def close(self) -> None:
-        """Close it, from the thread that reads."""
-
-
-class Collections(Protocol):
-    """What can be followed: common.api.Api is one."""
-
-    def list_pages(
-        self, path: str, query: Mapping[str, str] | None = None, page_items: int = ...
-    ) -> Iterator[Json]:
-        """Yield a collection's pages; raises ApiError, GoneError."""
-
-    def watch(
-        self, path: str, query: Mapping[str, str] | None = None, version: str = ""
-    ) -> OpenWatch:
-        """Open a watch from a version; raises ApiError, GoneError."""
 
 
 class Kept(Generic[T]):

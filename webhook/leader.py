@@ -11,28 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from common.api_types import MERGE_PATCH, ApiError, ConflictError, Json, NotFoundError
+from common.api_types import MERGE_PATCH, ApiError, ConflictError, NotFoundError
 from common.telemetry import Log
 from webhook import lease
+from webhook.connection import Requests
 
 _ATTEMPTS = 3
 """Looks again at once after a 409, which a change by a third party causes as well."""
 _REQUEST_SECONDS = 5.0
-
-
-class Requests(Protocol):
-    """What sends requests: common.api.Api is one."""
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Json | None = ...,
-        content_type: str = ...,
-        timeout_seconds: float = ...,
-    ) -> Json:
-        """Send one request; raises ApiError."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final
 
-from common.api_types import ApiError, Json
+from common.api_types import ApiError
 from common.telemetry import Log
-from webhook.follow import Collections, Follower, Kept
+from webhook.connection import Connection
+from webhook.follow import Follower, Kept
 from webhook.marks import marks
 from webhook.policy import Namespace
 
@@ -23,17 +24,12 @@ _ASKED: Final = 1024
 _TICK_SECONDS: Final = 1.0
 
 
-class Readable(Collections, Protocol):
-    """What is asked: common.api.Api is one."""
-
-    def request(self, method: str, path: str) -> Json:
-        """Send one request; raises ApiError."""
-
-
 class Marks:
     """A background part that keeps the labels and annotations of ours of one collection."""
 
-    def __init__(self, api: Readable, path: str, name: str, log: Log, *, pace: float = 1.0) -> None:
+    def __init__(
+        self, api: Connection, path: str, name: str, log: Log, *, pace: float = 1.0
+    ) -> None:
         """Keep nothing yet; `name` is the part's."""
         self._api, self._path, self.name = api, path, name
         self._log, self._pace = log, pace
@@ -90,7 +86,7 @@ class Marks:
 class Namespaces(Marks):
     """The namespaces' marks; needs `get`, `list` and `watch` on namespaces."""
 
-    def __init__(self, api: Readable, log: Log, *, pace: float = 1.0) -> None:
+    def __init__(self, api: Connection, log: Log, *, pace: float = 1.0) -> None:
         """Keep nothing yet."""
         super().__init__(api, "/api/v1/namespaces", "namespaces", log, pace=pace)
 
@@ -98,7 +94,7 @@ class Namespaces(Marks):
 class StorageClasses(Marks):
     """The StorageClasses' marks; needs `get`, `list` and `watch` on storageclasses."""
 
-    def __init__(self, api: Readable, log: Log, *, pace: float = 1.0) -> None:
+    def __init__(self, api: Connection, log: Log, *, pace: float = 1.0) -> None:
         """Keep nothing yet."""
         super().__init__(
             api, "/apis/storage.k8s.io/v1/storageclasses", "storage-classes", log, pace=pace

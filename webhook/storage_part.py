@@ -10,12 +10,12 @@ one Node, and `get`, `create`, `patch` on the ConfigMap.
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Protocol
 
 from common.api_types import MERGE_PATCH, ApiError, ConflictError, Json, NotFoundError
 from common.telemetry import Log
 from webhook import pods, storage
-from webhook.follow import Collections, Follower, Kept
+from webhook.connection import Connection
+from webhook.follow import Follower, Kept
 from webhook.leader import Leads, Term, lasts, terms
 
 VOLUMES = "/api/v1/persistentvolumes"
@@ -30,21 +30,6 @@ _REQUEST_SECONDS = 5.0
 _Endpoints = tuple[str, ...]
 
 
-class Requests(Collections, Protocol):
-    """What sends requests: common.api.Api is one."""
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Json | None = ...,
-        content_type: str = ...,
-        timeout_seconds: float = ...,
-    ) -> Json:
-        """Send one request; raises ApiError."""
-
-
 class StoragePart:
     """The background part that keeps the ConfigMap while this replica leads."""
 
@@ -52,7 +37,7 @@ class StoragePart:
 
     def __init__(  # noqa: PLR0913 - what it needs, and what a test replaces
         self,
-        api: Requests,
+        api: Connection,
         leads: Leads,
         namespace: str,
         config_map: str,
