@@ -77,7 +77,8 @@ def inject(pod: Json, case: Case) -> Decision:
 
 
 def _longest(budgets: Iterable[Budget]) -> Budget | None:
-    found = max(budgets, key=lambda each: each.total_seconds, default=None)
+    """Return the largest budget; of equal ones ours, so that every pass gives the same reason."""
+    found = max(budgets, key=lambda each: (each.total_seconds, each.is_ours), default=None)
     return found if found and found.total_seconds else None
 
 

@@ -163,3 +163,17 @@ def test_a_period_that_was_raised_to_thirty_is_not_taken_for_unset() -> None:
     made = mutated(raw, policy)
     assert grace(made) == 30
     assert mutated(made.pod, policy).patch == ()
+
+
+@pytest.mark.parametrize("there", [15, 30])
+def test_of_equal_needs_ours_is_the_reason_in_every_pass(there: int) -> None:
+    """Another reason would be another record."""
+    own = {**hooked({"sleep": {"seconds": 50}}), "name": "own"}
+    ours = container("--port", "8001", "--shutdown-timeout", "10")
+    raw = pod(own, ours, terminationGracePeriodSeconds=there)
+    policy = Policy(drain_timeout_seconds=40)
+    made = mutated(raw, policy)
+    assert decision(made, Feature.GRACE_PERIOD).reason == (
+        "80 s: 40 s hook, 10 s --shutdown-timeout, 30 s teardown"
+    )
+    assert mutated(made.pod, policy).patch == ()
