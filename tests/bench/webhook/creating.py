@@ -1,14 +1,17 @@
 """Create pods and time it: one after another, at a pace, and with many in flight."""
 
 import json
+import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Final
 
 from tests.bench.webhook.cluster import remove_pods, vllm_pod
 from tests.bench.webhook.contenders import Nobody
+from tests.bench.webhook.reviewing import cpu_seconds
 from tests.lab.api import Session
 from tests.lab.webhook_lab import WebhookLab
 
@@ -84,9 +87,21 @@ def _beats(per_second: float, seconds: float) -> Iterator[None]:
         yield
 
 
-def saturated(lab: WebhookLab, one: Nobody, seconds: float) -> float:
-    """Create pods with 50 in flight; return how many came about a second."""
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Creates a second, and the milliseconds of CPU that each cost, by who spent them."""
+
+    per_second: float
+    cpu_ms: Mapping[str, float]
+
+
+def saturated(lab: WebhookLab, one: Nobody, seconds: float) -> Load:
+    """Create pods with 50 in flight for some seconds."""
     pods = Pods(one.namespace)
+    place = one.place()
+    spenders = {**lab.control_plane.pids, "the bench": os.getpid()}
+    if place:
+        spenders["the webhook"] = place.pid
     counts = [0] * IN_FLIGHT
     gate = threading.Barrier(IN_FLIGHT + 1)
     end = [0.0]
@@ -110,11 +125,14 @@ def saturated(lab: WebhookLab, one: Nobody, seconds: float) -> float:
     end[0] = time.monotonic() + seconds + 3600
     gate.wait()
     began = time.monotonic()
+    before = {name: cpu_seconds(pid) for name, pid in spenders.items()}
     end[0] = began + seconds
     for thread in threads:
         thread.join()
     took = time.monotonic() - began
+    spent = {name: cpu_seconds(pid) - before[name] for name, pid in spenders.items()}
     if failures:
         raise failures[0]
     remove_pods(lab, one.namespace)
-    return sum(counts) / took
+    done = sum(counts)
+    return Load(done / took, {name: value * 1000 / done for name, value in spent.items()})

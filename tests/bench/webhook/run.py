@@ -118,15 +118,22 @@ def _saturated(
     lab: WebhookLab, every: Sequence[Nobody], seconds: float, say: Say, row: Row
 ) -> None:
     say(f"creates a second with {creating.IN_FLIGHT} in flight, {seconds:g} s each, three turns")
-    rates: dict[str, list[float]] = {one.name: [] for one in every}
+    loads: dict[str, list[creating.Load]] = {one.name: [] for one in every}
     for turn in range(3):
         for one in every:
             one.start()
-            rates[one.name].append(creating.saturated(lab, one, seconds))
+            loads[one.name].append(creating.saturated(lab, one, seconds))
             one.stop()
         say(f"  ... {turn + 1} of 3")
+    rates = {name: [load.per_second for load in made] for name, made in loads.items()}
     for name, values in rates.items():
         row(name, values, "/s")
+        spent = {
+            who: statistics.median(load.cpu_ms[who] for load in loads[name])
+            for who in loads[name][0].cpu_ms
+        }
+        shown = ", ".join(f"{who} {value:.2f}" for who, value in spent.items() if value >= 0.05)
+        say(f"    CPU a create, {sum(spent.values()):.2f} ms in all: {shown}")
     ours = statistics.median(rates[OURS])
     for name, limit in ((NOBODY, 0.8), (PLAIN_GO, None), (KYVERNO, 1.0)):
         if name in rates:
