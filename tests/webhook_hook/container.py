@@ -52,8 +52,8 @@ class Image:
 
 _BUSYBOX: Final = {"sh": "busybox", "sleep": "busybox", "awk": "busybox"}
 _PLAIN: Final = {"sleep": "sleep", "awk": "mawk"}
-WITH_PYTHON3: Final = Image("python3", {"sh": "dash", "python3": PYTHON})
-WITH_PYTHON: Final = Image("python", {"sh": "busybox", "python": PYTHON})
+WITH_PYTHON3: Final = Image("python3", {"sh": "dash", "python3": PYTHON, "sleep": "sleep"})
+WITH_PYTHON: Final = Image("python", {"sh": "busybox", "python": PYTHON, "sleep": "busybox"})
 DASH: Final = Image("dash", {"sh": "dash", "curl": "curl", **_PLAIN})
 BUSYBOX: Final = Image("busybox", {**_BUSYBOX, "curl": "curl"})
 BASH: Final = Image("bash", {"sh": "bash", "curl": "curl", **_PLAIN})

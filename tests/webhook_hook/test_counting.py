@@ -40,8 +40,8 @@ DRAIN: Final = load()
 
 def by_python(text: str) -> str:
     """Count as the hook does where there is a python."""
-    found = DRAIN.count(line + b"\n" for line in text.encode().split(b"\n"))
-    return BLIND if found == DRAIN.BLIND else str(found)
+    found: str = DRAIN.count(text.encode())
+    return found
 
 
 def by_awk(awk: str) -> Count:

@@ -57,7 +57,7 @@ FAULTS = {
         "dash": ("{ last = $0 }", '{ last = $0 } /e="1/ { next }'),
     },
     "one idle sample is enough": {
-        "python3": ("ZEROS_WANTED = 2", "ZEROS_WANTED = 1"),
+        "python3": ("[ $zeros = 2 ]", "[ $zeros = 1 ]"),
         "dash": ("[ $zeros = 2 ]", "[ $zeros = 1 ]"),
     },
 }

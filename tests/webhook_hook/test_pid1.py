@@ -199,7 +199,7 @@ def test_it_needs_no_root_and_no_place_to_write(public: Path) -> None:
             assert hook.returncode == 0
             return up.said_by_hook(), up.lines()
 
-    python = Image("python3", {"sh": "dash", "python3": SYSTEM_PYTHON})
+    python = Image("python3", {"sh": "dash", "python3": SYSTEM_PYTHON, "sleep": "sleep"})
     for name, (said, lines) in for_each((python, DASH, BUSYBOX), run).items():
         assert (name, [line.partition(" after")[0] for line in said]) == (name, ["0 requests left"])
         assert not [line for line in lines if line.startswith("not read-only")]

@@ -84,5 +84,5 @@ def test_the_carried_python_is_as_old_as_the_oldest_images() -> None:
 def test_the_command_is_small() -> None:
     """It stands in every pod, and people read it there."""
     command = drain_hook.command(server(Arguments()), 120, 5)
-    assert sum(map(len, command)) < 12_000
+    assert sum(map(len, command)) < 7_000
     assert all(word.isascii() and word.isprintable() for word in " ".join(command).splitlines())

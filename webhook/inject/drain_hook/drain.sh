@@ -1,9 +1,13 @@
 # Wait until a vLLM server has no request left, then return: run by kubelet before SIGTERM.
 #
-# Carried as text in the pod's preStop command: POSIX sh, dash and busybox ash too. It hands over to
-# drain.py where there is a python, does the same with curl and awk where there is none, and waits
-# for the endpoints alone where there is no curl either. It writes nothing to disk, and exits 0.
-# Arguments: those of drain.py, and then drain.py itself.
+# Carried as text in the pod's preStop command: POSIX sh, dash and busybox ash too. It asks by
+# drain.py where there is a python, by curl and awk where there is none, and waits for the endpoints
+# alone where there is no curl either. It writes nothing to disk, and exits 0. Arguments: seconds to
+# wait at most, seconds that endpoints need to learn that the pod ends, http or https, the server's
+# address, its ports with spaces between, and drain.py itself.
+#
+# Why: vLLM aborts every request at SIGTERM; it listens only once its model is loaded; while it
+# loads, one SIGTERM is swallowed and two are not; a shell as PID 1 never passes one on.
 
 # seconds since boot, without a program
 now() { read -r now _ </proc/uptime; now=${now%%.*}; }
@@ -116,12 +120,19 @@ count() {
 
 ask() { curl -q -s -k -L --noproxy '*' -m "$patience" "$@"; }
 
-# look PORT: how many requests a port has, or gone, dead, slow or blind
+# look PORT: how many requests a port has, or gone, dead, slow, blind, or none: nothing can ask
 look() {
-  status=$(ask -o /dev/null -w '%{http_code}' "$scheme://$address:$1/health")
+  for python in python3 python; do
+    state=$("$python" -B -I -S -c "$probe" "$scheme" "$host" "$1" "$patience" 2>/dev/null) && return
+  done
+  # a tool that was there once is only slow
+  if [ "$answered" ]; then state=slow; else state=none; fi
+  command -v curl >/dev/null && command -v awk >/dev/null || return
+  case $host in *:*) url="$scheme://[$host]:$1" ;; *) url="$scheme://$host:$1" ;; esac
+  status=$(ask -o /dev/null -w '%{http_code}' "$url/health")
   case $?-$status in
     0-503) state=dead ;;
-    0-*) state=$({ ask -w '\n%{http_code}' "$scheme://$address:$1/metrics"; echo " $?"; } | count) ;;
+    0-*) state=$({ ask -w '\n%{http_code}' "$url/metrics"; echo " $?"; } | count) ;;
     7-*) state=gone ;;
     *) state=slow ;;
   esac
@@ -146,6 +157,7 @@ drain() {
       *slow*) rest='the server does not answer' left= ;;
       *blind*) rest='/metrics does not show requests (--disable-log-stats?), waited blindly' left= ;;
       *[0-9]*) ;;
+      *none*) wait_blindly && return ;;
       *dead*) outcome='the engine is dead: /health answers 503' && return ;;
       *) outcome=${answered:-$loading} && return ;;
     esac
@@ -157,24 +169,19 @@ drain() {
   done
 }
 
-# the same without curl: only the endpoints can be waited for
+# nothing can ask: only the endpoints can be waited for
 wait_blindly() {
   sleep "$propagation"
   outcome="no python3 and no curl here, waited $propagation s"
 }
 
 main() {
-  propagation=$2 scheme=$3 address=$4 ports=$5
+  propagation=$2 scheme=$3 host=$4 ports=$5 probe=$6
   loading='the server is still loading: told to end'
-  case $address in *:*) address="[$address]" ;; esac
   now
   # the first second counts only once it is over
   begun=$((now + 1)) end=$((now + $1))
-  for python in python3 python; do
-    now
-    if "$python" -B -I -S -c "$6" $((end - now)) "$2" "$3" "$4" "$5" 2>/dev/null; then return; fi
-  done
-  if command -v curl && command -v awk; then drain; else wait_blindly; fi >/dev/null
+  drain
   say "$outcome"
   if [ "$outcome" = "$loading" ]; then end_loading; else end_serving; fi
 }
