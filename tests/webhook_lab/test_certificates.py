@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab import webhook_lab
 from tests.lab.api import APPLY_PATCH, JSON_PATCH, ApiError, Object, collection_path, object_path
 from tests.lab.objects import vllm_pod
 from tests.lab.pki import Authority
@@ -30,7 +31,7 @@ from webhook import pki
 pytestmark = [pytest.mark.lab, pytest.mark.api, pytest.mark.timeout(240)]
 
 LOADED = "certificates"
-OTHER_CLOCK = Path(__file__).parent / "other_clock"
+OTHER_CLOCK = Path(webhook_lab.__file__).with_name("shifted_clock")
 PODS = f"/api/v1/namespaces/{LOADED}/pods?dryRun=All"
 """Nothing is kept of the load: admission is the same, and there is nothing to delete."""
 SECRET = f"/api/v1/namespaces/{NAMESPACE}/secrets/{SERVING_SECRET}"
@@ -203,12 +204,12 @@ def test_a_half_written_secret_is_named_and_replaced(bare: WebhookLab) -> None:
     assert "half-written" in named
 
 
-def test_clocks_that_jump_cost_no_call(bare: WebhookLab, tmp_path: Path) -> None:
+def test_a_ca_is_renewed_while_clocks_jump(bare: WebhookLab, tmp_path: Path) -> None:
     """One node's clock goes years ahead, one's years back, and the CA is renewed meanwhile."""
     shifts = [tmp_path / name for name in ("ahead", "back", "right")]
     for shift in shifts:
         shift.write_text("0")
-        clock = {"PYTHONPATH": str(OTHER_CLOCK), "LAB_CLOCK_FILE": str(shift)}
+        clock = {"PYTHONPATH": str(OTHER_CLOCK), "TUNEGATE_LAB_CLOCK": str(shift)}
         bare.pods.start(bare.environment(**settings()) | clock)
     bare.pods.await_ready(*bare.pods.replicas)
     stage = Stage(bare)

@@ -25,7 +25,11 @@ def test_nothing_is_ready_before_there_is_a_certificate() -> None:
     cluster = CertCluster(1)
     (part,) = cluster.parts.values()
     assert part.context() is None
-    assert part.ready_by(cluster.api.now) == "no certificate yet: the Secret was not read"
+    assert part.ready() == "no certificate yet: the Secret was not read"
+    cluster.turn(seconds=0)
+    assert part.ready() == ""
+    cluster.advance(RULES.leaf_lifetime_seconds)
+    assert part.ready().startswith("expired: ")
 
 
 def test_the_first_replica_makes_a_ca_publishes_it_and_serves() -> None:
