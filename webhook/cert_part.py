@@ -97,7 +97,7 @@ class CertPart:
 
     def ready(self) -> str:
         """Return why no certificate can be served, "" when one is."""
-        return self.ready_by(self.clock() + self._clock_offset)
+        return self.ready_by(self._seen_now + self.clock() - self._seen_at)
 
     def ready_by(self, now: float) -> str:
         """Return the same by a clock that is like the API server's."""
@@ -141,7 +141,7 @@ class CertPart:
         """Look, decide and act once; return the step and whether it went well."""
         began = self.clock()
         seen = self._store.look(self._served)
-        self._clock_offset = seen.look.now - self.clock()
+        self._seen_now, self._seen_at = seen.look.now, self.clock()
         self._memory = self._memory.after(seen.look, self.clock())
         scene = Scene(seen.look, self._memory, self._rules, self.clock(), without=failed)
         step = decide(scene)

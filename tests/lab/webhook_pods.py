@@ -46,6 +46,7 @@ class Replica:
     namespace: Namespace
     address: str
     process: LabProcess
+    settings: Mapping[str, str]
     ready: bool = field(default=False)
 
     def get(self, path: str, cp: Namespace, timeout_seconds: float = 5.0) -> tuple[int, str]:
@@ -110,8 +111,8 @@ class WebhookPods:
             "POD_NAME": name,
         }
         process = namespace.spawn(name, [PROGRAM, "run"], settings)
-        replica = Replica(name, namespace, address, process)
-        self._write_status(replica)
+        replica = Replica(name, namespace, address, process, settings)
+        self._write_status(replica, ready=False)
         with self._lock:
             self.replicas.append(replica)
         return replica
@@ -171,6 +172,11 @@ class WebhookPods:
         """End its process by SIGKILL; the kubelet finds out when it looks."""
         replica.process.kill()
 
+    def restart(self, replica: Replica) -> None:
+        """Start its process again in its place, as a kubelet does with a container that ended."""
+        argv = [PROGRAM, "run"]
+        replica.process = replica.namespace.spawn(replica.name, argv, replica.settings)
+
     def remove(self, replica: Replica) -> None:
         """End it and its pod at once."""
         replica.process.kill()
@@ -215,13 +221,23 @@ class WebhookPods:
     def _run(self) -> None:
         try:
             while not self._stop.wait(self._period):
-                self._renew_lease()
-                with self._lock:
-                    every = list(self.replicas)
-                for replica in every:
-                    self._look(replica)
+                self._turn()
         except BaseException as error:  # noqa: BLE001 - told to the test that waits
             self._failure = error
+
+    def _turn(self) -> None:
+        """Look at all replicas; an API server that is away is waited for, as a kubelet does."""
+        with self._lock:
+            every = list(self.replicas)
+        try:
+            self._renew_lease()
+            for replica in every:
+                self._look(replica)
+        except OSError:
+            return
+        except ApiError as error:
+            if error.status < http.client.INTERNAL_SERVER_ERROR:
+                raise
 
     def _look(self, replica: Replica) -> None:
         try:
@@ -229,13 +245,13 @@ class WebhookPods:
         except (OSError, http.client.HTTPException):
             ready = False
         if ready != replica.ready:
+            self._write_status(replica, ready=ready)
             replica.ready = ready
-            self._write_status(replica)
 
-    def _write_status(self, replica: Replica) -> None:
+    def _write_status(self, replica: Replica, *, ready: bool) -> None:
         path = f"{_PODS}/{replica.name}/status"
         try:
-            self._admin.patch(path, {"status": _status(replica.address, ready=replica.ready)})
+            self._admin.patch(path, {"status": _status(replica.address, ready=ready)})
         except ApiError as error:
             if error.status != _NOT_FOUND:
                 raise
@@ -244,11 +260,11 @@ class WebhookPods:
         """Keep the Node alive for the controller that would else call its pods lost."""
         if time.monotonic() - self._leased < _LEASE_SECONDS / 4 and self._leased:
             return
-        self._leased = time.monotonic()
         lease = _lease()
         status, _ = self._admin.request("PUT", f"{_LEASE}/{NODE}", lease, content_type=JSON)
         if status == _NOT_FOUND:
             self._admin.post(_LEASE, lease)
+        self._leased = time.monotonic()
 
 
 def _node() -> Object:

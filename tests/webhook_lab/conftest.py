@@ -1,12 +1,12 @@
 """One cluster for all tests of this folder, and the webhook in it as new for each file."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 
 import pytest
 
 from tests.lab.webhook_lab import WebhookLab, missing_programs
-from tests.webhook_lab.stage import Stage
+from tests.webhook_lab.stage import SECRET, Stage
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +29,32 @@ def stage(made_stage: Stage) -> Stage:
     """Give the cluster with three ready replicas and its own configurations."""
     made_stage.heal()
     return made_stage
+
+
+Start = Callable[[list[Mapping[str, str]]], None]
+
+
+@pytest.fixture
+def start_own(stage: Stage) -> Iterator[Start]:
+    """
+    Give what starts replicas that make their certificates themselves, each with more environment.
+
+    The API server waits for them as long as Kubernetes allows; they are gone after the test.
+    """
+    _remove_all(stage)
+    stage.set_timeout(30, has_bundle=False)
+
+    def start(environments: list[Mapping[str, str]]) -> None:
+        settings = stage.lab.environment(tls_certificate_file="", tls_key_file="")
+        made = [stage.lab.pods.start(settings | dict(one)) for one in environments]
+        stage.lab.pods.await_ready(*made)
+        stage.await_called()
+
+    yield start
+    _remove_all(stage)
+    stage.admin.delete(SECRET)
+
+
+def _remove_all(stage: Stage) -> None:
+    for replica in stage.replicas:
+        stage.lab.pods.remove(replica)

@@ -18,11 +18,18 @@ from common.names import POD_ANNOTATION_INJECTED
 from tests.lab.api import Answer, Object, collection_path
 from tests.lab.objects import vllm_pod
 from tests.lab.webhook_lab import WebhookLab
-from tests.lab.webhook_objects import mutating_configuration, warning_configuration
+from tests.lab.webhook_objects import (
+    NAMESPACE,
+    SERVING_SECRET,
+    mutating_configuration,
+    warning_configuration,
+)
 from tests.lab.webhook_pods import Replica
 
 REPLICAS: Final = 3
 WAIT_SECONDS: Final = 30.0
+SECRET: Final = f"/api/v1/namespaces/{NAMESPACE}/secrets/{SERVING_SECRET}"
+"""Where replicas that make their certificates themselves keep their CA."""
 CLUSTER_WIDE: Final = ("Node", "PersistentVolume")
 _POLL_SECONDS = 0.05
 Seen = TypeVar("Seen")
@@ -96,7 +103,7 @@ class Stage:
         self.lab.configure(
             mutating_configuration(self.lab.ca_bundle), warning_configuration(self.lab.ca_bundle)
         )
-        self._await_configured()
+        self.await_called()
 
     def set_timeout(self, seconds: int, *, has_bundle: bool = True) -> None:
         """
@@ -110,7 +117,7 @@ class Stage:
             hook["timeoutSeconds"] = seconds
         self.lab.configure(one, warning_configuration(bundle))
         if has_bundle:
-            self._await_configured()
+            self.await_called()
 
     @property
     def replicas(self) -> list[Replica]:
@@ -144,7 +151,7 @@ class Stage:
             total(one.get("/metrics", self.lab.cp)[1], name, labels) for one in self.replicas
         )
 
-    def _await_configured(self) -> None:
+    def await_called(self) -> None:
         """Wait until the API server uses the configuration: it reads them by a watch."""
         probe = plain_pod("probe")
         probe["metadata"]["labels"] = {"tunegate.io/inject": "enabled"}

@@ -2,43 +2,31 @@
 
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.lab import webhook_lab
 from tests.lab.objects import vllm_pod
-from tests.lab.webhook_objects import NAMESPACE, POD_HOOK, SERVING_SECRET
+from tests.lab.webhook_objects import POD_HOOK
 from tests.lab.webhook_pods import Replica
+from tests.webhook_lab.conftest import Start
 from tests.webhook_lab.load import creating
-from tests.webhook_lab.stage import REPLICAS, Stage, await_, record
+from tests.webhook_lab.stage import REPLICAS, SECRET, Stage, await_
 
 pytestmark = [pytest.mark.lab, pytest.mark.api]
 
-SECRET = f"/api/v1/namespaces/{NAMESPACE}/secrets/{SERVING_SECRET}"
 DRY_RUNS = "/api/v1/namespaces/default/pods?dryRun=All"
 SHIM = Path(webhook_lab.__file__).with_name("shifted_clock")
 YEAR_SECONDS = 365 * 86400
 
 
 @pytest.fixture
-def clocks(stage: Stage, tmp_path: Path) -> Iterator[list[Path]]:
-    """Give three replicas with certificates of their own; what is written to a file is its jump."""
-    for replica in stage.replicas:
-        stage.lab.pods.remove(replica)
-    stage.set_timeout(30, has_bundle=False)
+def clocks(start_own: Start, tmp_path: Path) -> list[Path]:
+    """Give three replicas; what is written to a file is the jump of that one's clock."""
     files = [tmp_path / f"clock-{number}" for number in range(REPLICAS)]
-    settings = stage.lab.environment(tls_certificate_file="", tls_key_file="")
-    for file in files:
-        shifted = {"PYTHONPATH": str(SHIM), "TUNEGATE_LAB_CLOCK": str(file)}
-        stage.lab.pods.start(settings | shifted)
-    stage.lab.pods.await_ready(*stage.replicas)
-    await_(lambda: record(stage.create(vllm_pod("first"), dry_run=True).body), "a record")
-    yield files
-    for replica in stage.replicas:
-        stage.lab.pods.remove(replica)
-    stage.admin.delete(SECRET)
+    start_own([{"PYTHONPATH": str(SHIM), "TUNEGATE_LAB_CLOCK": str(file)} for file in files])
+    return files
 
 
 def test_clocks_that_jump_cost_no_call_and_no_certificate(stage: Stage, clocks: list[Path]) -> None:
