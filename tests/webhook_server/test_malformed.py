@@ -28,6 +28,8 @@ def test_a_review_gets_its_patch(webhook: Webhook) -> None:
     """So that every claim below can fail."""
     with calling(webhook) as caller:
         answer = caller.post(encoded())
+        assert webhook.metric("tunegate_webhook_reviews_in_flight") == 0
+        assert webhook.metric("tunegate_webhook_held_bytes") == 0
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
     assert answer.response["uid"] == UID
     assert answer.response["patchType"] == "JSONPatch"
@@ -218,6 +220,14 @@ def test_large_headers_are_answered_431(webhook: Webhook, size: int) -> None:
         assert caller.is_ended()
     with calling(webhook) as caller:
         caller.send(request(encoded(), **{f"x_{number}": "a" * 50 for number in range(size // 60)}))
+        assert caller.answer().status == 431
+
+
+def test_a_header_that_has_no_end_is_answered_431(webhook: Webhook) -> None:
+    """The parser would keep all of it, until its time is over."""
+    with calling(webhook) as caller:
+        caller.send(request(encoded())[:50])
+        caller.send(b"a" * 64 * 1024)
         assert caller.answer().status == 431
 
 
