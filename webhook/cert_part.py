@@ -82,7 +82,7 @@ class CertPart:
         self._problem: Problem | None = None
         self._detail = "no certificate yet: the Secret was not read"
         self._told: set[Problem] = set()
-        self._clock_offset = 0.0
+        self._seen_now = self._seen_at = 0.0
         self._failures = 0
         self._writes: list[float] = []
         self._woken = threading.Event()
