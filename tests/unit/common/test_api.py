@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from common.api import Api
 from common.api_types import (
     APPLY_PATCH,
     ApiError,
+    BadConfigError,
     BrokenOffError,
     ConflictError,
     Event,
@@ -20,6 +22,7 @@ from common.api_types import (
     UnreachableError,
 )
 from tests.answering import NOON, Server, kubeconfig, running_server
+from webhook import pki
 
 PATH = "/api/v1/namespaces/a/secrets"
 
@@ -125,6 +128,38 @@ def test_without_a_kubeconfig_and_outside_a_pod_there_is_no_connection(
     with pytest.raises(NoConfigError) as raised:
         Api()
     assert raised.value.places == str(tmp_path / "none")
+
+
+def in_a_pod(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in a pod whose ServiceAccount's files are in a folder."""
+    monkeypatch.setenv("KUBECONFIG", str(folder / "none"))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    loader = "kubernetes.config.incluster_config"
+    monkeypatch.setattr(f"{loader}.SERVICE_TOKEN_FILENAME", str(folder / "token"))
+    monkeypatch.setattr(f"{loader}.SERVICE_CERT_FILENAME", str(folder / "ca.crt"))
+
+
+def test_in_a_pod_the_service_account_is_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no kubeconfig; the address may be of IPv6."""
+    in_a_pod(tmp_path, monkeypatch)
+    now = datetime.now(UTC).timestamp()
+    (tmp_path / "ca.crt").write_bytes(pki.new_authority(now, 9e5).certificate_pem)
+    (tmp_path / "token").write_text("t")
+    api = Api()
+    assert api.host == "https://[fd00::1]:443"
+    api.close()
+
+
+def test_in_a_pod_without_a_token_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mount of the token may be switched off."""
+    in_a_pod(tmp_path, monkeypatch)
+    with pytest.raises(BadConfigError, match="token file does not exist"):
+        Api()
 
 
 def test_a_list_is_read_page_by_page(server: Server, api: Api) -> None:
