@@ -13,6 +13,7 @@ from common.names import (
 )
 from webhook import pods
 from webhook.decisions import FEATURES, Feature, Json
+from webhook.marks import TOLERATIONS_ALLOWED
 from webhook.policy import Namespace, Policy
 from webhook.quantities import MIB, duration_seconds, duration_text, size_bytes, size_text
 
@@ -27,6 +28,7 @@ _SHOWN: Final = 40
 """So much of a value that cannot be used is shown again."""
 
 _BY_NAME: Final = {feature.lower(): feature for feature in FEATURES}
+_NOTHING: Final = ("", "[]", "null")
 _SEPARATORS: Final = re.compile(r"[,\s]+")
 
 
@@ -119,6 +121,9 @@ def _disabled(
     for feature in FEATURES:
         if feature not in policy.features:
             yield feature, "switched off by the policy"
+    if namespace.annotations.get(TOLERATIONS_ALLOWED, "").strip() not in _NOTHING:
+        why = f"the namespace's annotation {TOLERATIONS_ALLOWED} says what its pods may tolerate"
+        yield Feature.TOLERATIONS, why
     sources = ((namespace.annotations, "namespace"), (found, "pod"))
     for annotations, owner in sources:
         written = annotations.get(POD_ANNOTATION_DISABLE, "")[:_MAX_DISABLED]

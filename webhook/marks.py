@@ -1,4 +1,4 @@
-"""What a cluster object says to tunegate: its labels and annotations of ours. Pure."""
+"""What a cluster object says to tunegate: labels and annotations of ours, and limits. Pure."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -7,6 +7,12 @@ from webhook import pods
 from webhook.decisions import Json
 from webhook.policy import Namespace
 
+TOLERATIONS_ALLOWED: Final = "scheduler.alpha.kubernetes.io/tolerationsWhitelist"
+"""
+On a namespace: all that its pods may tolerate; a pod that tolerates more is rejected.
+
+Source: Kubernetes, "Admission Control in Kubernetes", PodTolerationRestriction.
+"""
 _OURS: Final = "tunegate.io/"
 
 
@@ -17,4 +23,8 @@ def marks(raw: Json) -> Namespace:
 
 
 def _ours(found: Mapping[str, str]) -> Mapping[str, str]:
-    return {key: value for key, value in found.items() if key.startswith(_OURS)}
+    return {
+        key: value
+        for key, value in found.items()
+        if key.startswith(_OURS) or key == TOLERATIONS_ALLOWED
+    }

@@ -92,7 +92,8 @@ class FileServing:
         self._log.info("Took up a certificate", notAfter=ends)
 
     def _refuse(self, problem: Problem, why: str) -> None:
-        """Name what is wrong, once; the pair before is served on."""
+        """Name what is wrong, once; the pair before is served on, the files are read anew."""
+        self._seen = None
         self._metrics.show_certificate_problem(problem)
         why = f"{problem}: {why}"
         if why != self._why:

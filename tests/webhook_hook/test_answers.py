@@ -101,6 +101,22 @@ def test_a_server_that_never_answers_is_left_at_the_deadline(tmp_path: Path) -> 
     assert runs_on(silent, tmp_path, seconds=2) == ["the server does not answer"]
 
 
+def test_the_deadline_is_that_of_all_ports_together(tmp_path: Path) -> None:
+    """Eight ranks that hang one after the other would outlive the grace period."""
+    silent = Behaviour(slow_answers=99, slow_seconds=60)
+
+    def run(image: Image) -> Run:
+        with container(serving(silent), tmp_path / f"{image.name}.log") as up:
+            words = command(up.port, 3)
+            words[8] = " ".join([words[8]] * 8)
+            return finish(up, image, tmp_path, words)
+
+    for name, run_of in for_each(IMAGES, run).items():
+        said, _, seconds = run_of.said[0].removesuffix(" s").partition(" after ")
+        assert (name, said) == (name, "the server does not answer")
+        assert int(seconds) < 12
+
+
 def test_a_server_that_goes_is_not_waited_for(tmp_path: Path) -> None:
     """Refused after an answer means gone, not loading."""
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from itertools import chain, count
 from math import ceil
-from posixpath import normpath
+from posixpath import dirname, normpath
 from typing import Final
 
 from webhook import pods
@@ -110,10 +110,15 @@ def _memory_limit(pod: Json, container: Json) -> int:
 
 
 def _at_shm(container: Json) -> Json | None:
-    """Return the mount at /dev/shm or below it, however its path is spelt; a raw device counts."""
+    """
+    Return the mount that decides what /dev/shm is; a raw device counts, too.
+
+    That is one there or below it, however its path is spelt (the kubelet makes it absolute), and
+    one at /dev: the host's, which brings the host's large /dev/shm along.
+    """
     for mount in pods.mounts(container):
-        path = normpath(pods.text(mount.get("mountPath")) or "/")
-        if f"{path}/".startswith(f"{PATH}/"):
+        path = normpath(f"/{pods.text(mount.get('mountPath')).lstrip('/')}")
+        if path == dirname(PATH) or f"{path}/".startswith(f"{PATH}/"):
             return mount
     devices = pods.objects(container.get("volumeDevices"))
     return next((each for each in devices if each.get("devicePath") == PATH), None)

@@ -125,6 +125,9 @@ def test_the_policy_caps_every_size() -> None:
         {"name": "v", "mountPath": "/dev/./shm"},
         {"name": "v", "mountPath": PATH, "subPath": "a"},
         {"name": "v", "mountPath": f"{PATH}/cache"},
+        {"name": "v", "mountPath": "dev/shm"},
+        {"name": "v", "mountPath": f"/{PATH}"},
+        {"name": "v", "mountPath": "/dev"},
     ],
 )
 def test_a_mount_of_the_users_at_dev_shm_stands(mount: Json) -> None:
@@ -136,7 +139,7 @@ def test_a_mount_of_the_users_at_dev_shm_stands(mount: Json) -> None:
     assert outcome(made, Feature.SHM) is Outcome.USER_OWNED
 
 
-@pytest.mark.parametrize("path", [f"{PATH}2", "/shm", f"/data{PATH}"])
+@pytest.mark.parametrize("path", [f"{PATH}2", "/shm", f"/data{PATH}", "/dev/infiniband"])
 def test_a_mount_elsewhere_is_no_matter(path: str) -> None:
     """Only what is at /dev/shm counts."""
     volumes = [{"name": "v", "hostPath": {"path": "/x"}}]

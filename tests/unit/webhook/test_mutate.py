@@ -17,6 +17,7 @@ from tests.unit.webhook.inject_pods import (
     pod,
 )
 from webhook.decisions import FEATURES, Feature, Json, Mutation, Outcome
+from webhook.marks import TOLERATIONS_ALLOWED, marks
 from webhook.mutate import mutate
 from webhook.policy import Namespace, Policy
 from webhook.recognition import Verdict
@@ -203,7 +204,7 @@ def test_a_pod_that_no_node_could_run_is_left_alone() -> None:
     """What may be as large as a request costs no more than one look at it."""
     many = 20_000
     slices = {f"nvidia.com/mig-{number}": 1 for number in range(many)}
-    crowd = pod(*(container(name=f"c{number}") for number in range(100)))
+    crowd = pod(*(container(name=f"c{number}") for number in range(40)))
     large = pod(
         tolerations=[{"key": f"k{number}", "operator": "Exists"} for number in range(many)],
         volumes=[{"name": f"tunegate-shm-{number}", "secret": {}} for number in range(many)],
@@ -343,3 +344,16 @@ def test_defaults_that_the_api_server_fills_in_change_nothing() -> None:
         probe.setdefault(name, value)
     probe["httpGet"].setdefault("scheme", "HTTP")
     assert mutated(defaulted).patch == ()
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [('[{"key": "a"}]', Outcome.DISABLED), ("[]", Outcome.INJECTED), ("", Outcome.INJECTED)],
+)
+def test_a_namespace_that_limits_tolerations_gets_none(listed: str, expected: Outcome) -> None:
+    """Kubernetes' PodTolerationRestriction would reject the pod because of ours."""
+    around = marks({"metadata": {"name": "n", "annotations": {TOLERATIONS_ALLOWED: listed}}})
+    made = mutated(pod(), namespace=around)
+    assert ("tolerations" in made.pod["spec"]) is (expected is Outcome.INJECTED)
+    assert outcome(made, Feature.TOLERATIONS) is expected
+    assert outcome(made, Feature.SHM) is Outcome.INJECTED

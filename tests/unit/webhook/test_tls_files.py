@@ -133,3 +133,14 @@ def test_a_certificate_of_the_future_is_named(case: Case) -> None:
     case.serving.read_again()
     assert case.serving.ready() == ""
     assert case.problem() == "future"
+
+
+def test_files_that_come_back_as_they_were_are_in_order(case: Case) -> None:
+    """What was wrong for a moment is not wrong for ever."""
+    key = case.key.read_bytes()
+    case.key.unlink()
+    case.serving.read_again()
+    assert case.problem() == "half-written"
+    case.key.write_bytes(key)
+    case.serving.read_again()
+    assert case.problem() == ""

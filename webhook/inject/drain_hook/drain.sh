@@ -122,6 +122,10 @@ ask() { curl -q -s -k -L --noproxy '*' -m "$patience" "$@"; }
 
 # look PORT: how many requests a port has, or gone, dead, slow, blind, or none: nothing can ask
 look() {
+  now
+  patience=$((end - now))
+  [ $patience -le 5 ] || patience=5
+  [ $patience -ge 1 ] || patience=1
   for python in python3 python; do
     state=$("$python" -B -I -S -c "$probe" "$scheme" "$host" "$1" "$patience" 2>/dev/null) && return
   done
@@ -143,12 +147,10 @@ drain() {
   zeros=0 answered=
   while :; do
     now
-    passed=$((now - begun)) patience=$((end - now))
-    [ $patience -le 5 ] || patience=5
-    [ $patience -ge 1 ] || patience=1
-    states= left=0
+    passed=$((now - begun)) states= left=0
     for port in $ports; do
-      look "$port"
+      # the deadline is that of all ports together
+      if [ "$states" ] && now && [ "$now" -ge $end ]; then state=slow; else look "$port"; fi
       states="$states $state"
       case $state in [0-9]*) left=$((left + state)) ;; esac
     done
