@@ -27,7 +27,7 @@ PROBLEMS: Final[Mapping[Problem, tuple[str, str]]] = {
     Problem.NO_AUTHORITY: ("the certificate in the Secret is no CA", _MADE_ANEW),
     Problem.EXPIRED: (
         "it is past its end by the API server's clock",
-        f"Secret: {_MADE_ANEW}; files: not ready; renew them",
+        "Secret: a new CA is made, and served as soon as it is live; files: not ready; renew them",
     ),
     Problem.FUTURE: (
         "it is not valid yet by the API server's clock",
