@@ -14,6 +14,7 @@ from webhook.decisions import Json
 
 MAX_CHAIN: Final = 5
 """Owners above a pod that are looked for: ReplicaSet, Deployment, InferenceService and two more."""
+MAX_NAME: Final = 253
 _HASH_LABEL: Final = "pod-template-hash"
 _GROUP_LABEL: Final = "leaderworkerset.sigs.k8s.io/name"
 _GROUP_VERSION: Final = "leaderworkerset.x-k8s.io/v1"
@@ -45,19 +46,24 @@ class Owner:
 
 def of_pod(pod: Json, namespace: str = "") -> Owner:
     """Return the pod's controller, the pod itself where it has none."""
-    around = pods.text(pods.metadata(pod).get("namespace")) or namespace
-    uid = pods.text(pods.metadata(pod).get("uid"))
-    return controller(pod, around) or Owner("v1", "Pod", around, pods.name(pod), uid)
+    around = _short(pods.metadata(pod).get("namespace")) or _short(namespace)
+    uid = _short(pods.metadata(pod).get("uid"))
+    return controller(pod, around) or Owner("v1", "Pod", around, _short(pods.name(pod)), uid)
 
 
 def controller(raw: Json, namespace: str) -> Owner | None:
     """Return the object's controller: the one owner that is marked as such."""
     for one in pods.objects(pods.metadata(raw).get("ownerReferences")):
-        kind, name = pods.text(one.get("kind")), pods.text(one.get("name"))
+        kind, name = _short(one.get("kind")), _short(one.get("name"))
         if one.get("controller") is True and kind and name:
-            version, uid = pods.text(one.get("apiVersion")), pods.text(one.get("uid"))
+            version, uid = _short(one.get("apiVersion")), _short(one.get("uid"))
             return Owner(version, kind, namespace, name, uid)
     return None
+
+
+def _short(value: object) -> str:
+    """Return a name no longer than names are: it is kept, and not checked yet at admission."""
+    return pods.text(value)[:MAX_NAME]
 
 
 def guessed(pod: Json, owner: Owner) -> Owner:

@@ -12,6 +12,7 @@ from webhook.warn.vllm_flags import FIRST, LAST, LONG
 ALIKE: Final = 0.86
 SHORTEST: Final = 4
 MAX_LENGTH_DIFFERENCE: Final = 4
+LONGEST: Final = max(map(len, LONG))
 MAX_GIVEN, MAX_JUDGED = 512, 16
 """A command line full of invented flags costs no more than this many look-ups."""
 
@@ -34,9 +35,13 @@ def is_known(name: str) -> bool:
     return plain in LONG or any(known.startswith(name) for known in LONG)
 
 
-@lru_cache(maxsize=256)
 def nearest(name: str) -> str:
     """Return the flag that was most likely meant, "" if none is alike."""
+    return _nearest(name) if len(name) <= LONGEST + MAX_LENGTH_DIFFERENCE else ""
+
+
+@lru_cache(maxsize=256)
+def _nearest(name: str) -> str:
     length = len(name)
     near = [one for one in LONG if abs(len(one) - length) <= MAX_LENGTH_DIFFERENCE]
     return next(iter(difflib.get_close_matches(name, sorted(near), n=1, cutoff=ALIKE)), "")

@@ -23,10 +23,13 @@ _WIDTHS: Final = (
 )
 
 
-@lru_cache(maxsize=512)
 def size_bytes(model: str) -> int | None:
     """Return the size that a name such as `Qwen3-30B-A3B-FP8` stands for; None if it tells none."""
-    name = model[-_MAX_NAME:].lower()
+    return _size_bytes(model[-_MAX_NAME:].lower())
+
+
+@lru_cache(maxsize=512)
+def _size_bytes(name: str) -> int | None:
     found = [
         float(number) * int(times or 1) * _BILLIONS[unit]
         for times, number, unit in _PARAMETERS.findall(name)

@@ -8,13 +8,17 @@ of its own judges it under limits of the kernel, which are far above what is nee
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
+from webhook import notices
 from webhook.decisions import Json
+from webhook.images import image_of
 from webhook.mutate import mutate
+from webhook.owners import of_pod
 from webhook.policy import Policy
-from webhook.warn import warnings_for
+from webhook.warn import flags, warnings_for, weights
 
 CPU_SECONDS = 10
 MEMORY_BYTES = 400 * 2**20
@@ -105,3 +109,21 @@ def test_a_hostile_pod_costs_little(name: str) -> None:
         check=False,
     )
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("ask", [flags.nearest, weights.size_bytes, image_of])
+def test_no_cache_keeps_what_was_sent(ask: Callable[[str], object]) -> None:
+    """A few hundred names of a megabyte each would fill the process's memory for good."""
+    name = "x" * 100_000
+    before = sys.getrefcount(name)
+    ask(name)
+    assert sys.getrefcount(name) == before
+
+
+def test_a_notice_keeps_no_more_of_a_name_than_a_name_has() -> None:
+    """Names are checked after the webhook was asked, and notices wait in a queue."""
+    owner = {"apiVersion": LONG, "kind": LONG, "name": LONG, "uid": LONG, "controller": True}
+    for owners in ([owner], []):
+        pod = {"metadata": {"name": LONG, "uid": LONG, "ownerReferences": owners}}
+        kept = notices.left_alone(pod, of_pod(pod, LONG), "why")
+        assert len(repr(kept)) < 3000
