@@ -10,6 +10,7 @@ one Node, and `get`, `create`, `patch` on the ConfigMap.
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from http.client import FORBIDDEN
 
 from common.api_types import MERGE_PATCH, ApiError, ConflictError, Json, NotFoundError
 from common.telemetry import Log
@@ -60,7 +61,7 @@ class StoragePart:
             self._lead(term, stop)
 
     def _lead(self, term: Term, stop: threading.Event) -> None:
-        region = self._region()
+        region = self._region(term, stop)
         volumes: Kept[_Endpoints] = Kept(lambda raw, _: storage.endpoints_of(raw, region) or None)
         classes: Kept[_Endpoints] = Kept(
             lambda raw, _: storage.endpoints_of_class(raw, region) or None
@@ -128,16 +129,21 @@ class StoragePart:
         lines = wanted.text.count("\n") - 1
         self._log.info("Wrote the storage endpoints", endpoints=lines, leftOut=wanted.left_out)
 
-    def _region(self) -> str:
-        """Return the cluster's region as any node tells it, "" where none does."""
-        try:
-            page = next(self._nodes(), {})
-        except ApiError:
-            return ""
-        return next(
-            (pods.labels(node).get(REGION_LABEL, "") for node in pods.objects(page.get("items"))),
-            "",
-        )
+    def _region(self, term: Term, stop: threading.Event) -> str:
+        """
+        Return the cluster's region as a node tells it, "" where none does or none may be read.
+
+        It is waited for: without it, names that hold it would be taken from the list.
+        """
+        while lasts(self._leads, term, stop):
+            try:
+                nodes = pods.objects(next(self._nodes(), {}).get("items"))
+                return next((pods.labels(node).get(REGION_LABEL, "") for node in nodes), "")
+            except ApiError as error:
+                if error.status == FORBIDDEN:
+                    break
+            stop.wait(TICK_SECONDS * self._pace)
+        return ""
 
     def _nodes(self) -> Iterator[Json]:
         return self._api.list_pages(NODES, None, 1)

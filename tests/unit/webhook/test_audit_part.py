@@ -334,3 +334,25 @@ def test_the_region_of_efs_names_comes_from_a_node() -> None:
     kept = Kept(api, Leading())
     with running(kept.part.run):
         eventually(lambda: kept.hosts() == {"fs-1.efs.eu-1.amazonaws.com"})
+
+
+def test_a_region_that_cannot_be_asked_for_now_takes_no_name_away() -> None:
+    """An API server that stutters as a term begins must not cost the nodes their endpoints."""
+    api = FakeApi()
+    api.put(NODES, {"metadata": {"name": "n", "labels": {storage_part.REGION_LABEL: "eu-1"}}})
+    api.put(VOLUMES, csi_volume("efs.csi.aws.com", {}, "fs-1"))
+    api.refusals = [ApiError(503, "ServiceUnavailable", "starting")]
+    kept = Kept(api, Leading())
+    with running(kept.part.run):
+        eventually(lambda: kept.hosts() == {"fs-1.efs.eu-1.amazonaws.com"})
+
+
+def test_without_the_right_to_see_nodes_the_rest_is_kept() -> None:
+    """Only names that need the region are missing then."""
+    api = FakeApi()
+    api.put(VOLUMES, csi_volume("efs.csi.aws.com", {}, "fs-1"))
+    api.put(VOLUMES, volume("a", "10.0.0.1"))
+    api.refusals = [ApiError(403, "Forbidden", "nodes")]
+    kept = Kept(api, Leading())
+    with running(kept.part.run):
+        eventually(lambda: kept.hosts() == {"10.0.0.1"})
