@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from common.api_types import JSON, MERGE_PATCH, ApiError, ConflictError, Json, UnreachableError
 from common.telemetry import Log
-from webhook import notices, owners
+from webhook import notices, owners, pods
 from webhook.connection import Requests
 from webhook.notices import Notice, Result
 from webhook.owners import Owner
@@ -90,6 +90,8 @@ class Events:
 
     def _create_or_renew(self, notice: Notice, chain: list[Owner]) -> Result:
         """Create the Event, or tell it again where it is older than an hour."""
+        if not pods.is_object_name(chain[-1].namespace):  # what was reviewed need not be sound
+            return Result.FAILED
         now = self._wall_clock()
         event = notices.event(notice, chain, self._reporter, now)
         collection = f"/api/v1/namespaces/{chain[-1].namespace}/events"

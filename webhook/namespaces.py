@@ -14,6 +14,7 @@ from typing import Final
 
 from common.api_types import ApiError
 from common.telemetry import Log
+from webhook import pods
 from webhook.connection import Connection
 from webhook.follow import Follower, Kept
 from webhook.marks import marks
@@ -45,7 +46,7 @@ class Marks:
     def get(self, name: str) -> Namespace:
         """Return what is known of one; empty where nothing is. Never waits."""
         found = self._kept.get(name)
-        if found is not None or not name:
+        if found is not None or not pods.is_object_name(name):
             return found or Namespace()
         with suppress(queue.Full):  # the list or the watch will bring it
             self._misses.put_nowait(name)

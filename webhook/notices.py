@@ -61,7 +61,7 @@ class Notice:
 def left_alone(pod: Json, owner: Owner, failure: str) -> Notice:
     """Return that the webhook left a pod as it came, which it could not judge."""
     name = _short(pods.name(pod)) or "a pod"
-    what = f"tunegate added nothing to {name}, to be safe: {failure}"
+    what = f"tunegate added nothing to {name}, to be safe: {failure[:MAX_MESSAGE]}"
     return Notice(Reason.FAILED_SAFE, owner, name, what)
 
 

@@ -85,7 +85,8 @@ def path_of(owner: Owner) -> str | None:
     """Return where an owner can be read, None for a kind whose own owners are not looked for."""
     group, _, version = owner.api_version.rpartition("/")
     plural = _PLURALS.get((group, owner.kind))
-    if plural is None:
+    is_sound = pods.is_object_name(owner.name) and pods.is_object_name(owner.namespace)
+    if plural is None or not is_sound or not version.isalnum():
         return None
     return f"/apis/{group}/{version}/namespaces/{owner.namespace}/{plural}/{owner.name}"
 

@@ -16,6 +16,7 @@ from webhook.decisions import Json
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 CONTAINERS: Final = "containers"
 INIT_CONTAINERS: Final = "initContainers"
+_OBJECT_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 MIRROR: Final = "kubernetes.io/config.mirror"
 """Annotation of a static pod's mirror: https://kubernetes.io/docs/reference/labels-annotations-taints/"""
 
@@ -73,6 +74,15 @@ def texts(value: object) -> list[str]:
 def strings(value: object) -> dict[str, str]:
     """Return the entries of an object whose values are texts; a JSON key always is one."""
     return {key: item for key, item in mapping(value).items() if isinstance(item, str)}
+
+
+def is_object_name(value: str) -> bool:
+    """
+    Return whether this can be the name of an object or a namespace, and so a part of a path.
+
+    Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+    """
+    return bool(_OBJECT_NAME.fullmatch(value))
 
 
 def metadata(pod: Json) -> Json:

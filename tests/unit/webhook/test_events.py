@@ -4,6 +4,7 @@ import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -195,6 +196,19 @@ def test_a_bare_pods_event_gets_its_uid_once_it_is_known(api: FakeApi) -> None:
     event = only_event(api)
     assert event["involvedObject"]["uid"] == "uid-bare"
     assert event["count"] == 1
+
+
+def test_names_that_are_none_reach_no_path(api: FakeApi) -> None:
+    """A review may come from anybody."""
+    teller = Teller(api)
+    before = list(api.requests)
+    with telling(teller):
+        for namespace in ("../../x", "a/b", ""):
+            notice = Notice(Reason.FAILED_SAFE, replace(RS, namespace=namespace), "p", "odd")
+            assert teller.tell(notice) is Result.FAILED
+        notice = Notice(Reason.FAILED_SAFE, replace(RS, name="x/../y"), "p", "odd")
+        assert teller.tell(notice) is Result.TOLD
+    assert {path for _, path in api.requests[len(before) :]} == {EVENTS}
 
 
 def test_messages_fit_and_keep_what_to_do() -> None:

@@ -184,6 +184,19 @@ def test_what_is_missed_is_asked_for_in_the_background() -> None:
         eventually(lambda: namespaces.is_complete)
 
 
+@pytest.mark.parametrize("name", ["", "a/secrets/b", "../x", "A", "x" * 10_000, "a?watch=1"])
+def test_what_is_no_name_is_not_asked_for(name: str) -> None:
+    """A review may come from anybody: it names no path, and fills no queue."""
+    api = FakeApi()
+    namespaces = Namespaces(api, LOG, pace=PACE)
+    with running(namespaces):
+        assert namespaces.get(name) == Namespace()
+        eventually(lambda: namespaces.is_complete)
+        api.put(PATH, namespace("a"))
+        eventually(lambda: bool(namespaces.get("a").labels))
+    assert {path for verb, path in api.requests if verb == "GET"} <= {f"{PATH}/a"}
+
+
 def test_many_misses_are_bounded() -> None:
     """While nobody answers, a thousand names cost neither memory nor time."""
     api = FakeApi()
