@@ -103,6 +103,9 @@ def environment(container: Json, pod: Json) -> dict[str, str | None]:
             known[name] = _from_pod(pods.mapping(entry["valueFrom"]), pod)
             continue
         written = pods.text(entry.get("value"))
+        if "$" not in written:  # nearly all: the loop is what recognising costs most
+            known[name] = written
+            continue
         value = substitute(written, known)
         room -= max(0, len(value) - len(written))
         known[name] = value if room >= 0 or value is written else None

@@ -16,12 +16,14 @@ from webhook.validity.shapes import DNS_LABEL, MAX_INT64, Problems, is_int, is_q
 MAX_ANNOTATIONS_BYTES: Final = 256 * 1024
 NO_EXECUTE: Final = "NoExecute"
 EFFECTS: Final = ("NoSchedule", "PreferNoSchedule", NO_EXECUTE)
-VOLUME_SOURCES: Final = (
-    *("awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "configMap", "csi"),
-    *("downwardAPI", "emptyDir", "ephemeral", "fc", "flexVolume", "flocker", "gcePersistentDisk"),
-    *("gitRepo", "glusterfs", "hostPath", "image", "iscsi", "nfs", "persistentVolumeClaim"),
-    *("photonPersistentDisk", "portworxVolume", "projected", "quobyte", "rbd", "scaleIO"),
-    *("secret", "storageos", "vsphereVolume"),
+VOLUME_SOURCES: Final = frozenset(
+    {
+        *("awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "configMap", "csi"),
+        *("downwardAPI", "emptyDir", "ephemeral", "fc", "flexVolume", "flocker", "gitRepo"),
+        *("gcePersistentDisk", "glusterfs", "hostPath", "image", "iscsi", "nfs", "projected"),
+        *("persistentVolumeClaim", "photonPersistentDisk", "portworxVolume", "quobyte", "rbd"),
+        *("scaleIO", "secret", "storageos", "vsphereVolume"),
+    }
 )
 
 
@@ -96,7 +98,7 @@ def _volumes(spec: Json, names: set[str]) -> Problems:
         if name in names:
             yield f"{where}.name {name} is there twice"
         names.add(name)
-        if sum(item.get(source) is not None for source in VOLUME_SOURCES) > 1:
+        if sum(item[source] is not None for source in VOLUME_SOURCES & item.keys()) > 1:
             yield f"{where} has more than one source"
         yield from _empty_dir(item.get("emptyDir"), f"{where}.emptyDir")
 
