@@ -1,7 +1,7 @@
 """What one container of a pod is: a vLLM server, something that is left alone, or neither."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, Final
@@ -19,6 +19,7 @@ HEALTH: Final = "/health"
 _LOOPBACK: Final = re.compile(r"localhost|127\..*|\[?::1\]?")
 NO_SERVER: Final = frozenset({*SHELLS, "sleep", "tail", "cat", "true", "jupyter"})
 """What people put into args to look around in an image whose ENTRYPOINT runs its args."""
+_LONG_SLEEP: Final = re.compile(r"inf(?:inity)?|\d+d|\d{5,}s?")
 ENGINE_FLAGS: Final = frozenset(
     {
         *("tensor-parallel-size", "gpu-memory-utilization", "max-model-len", "max-num-seqs"),
@@ -124,7 +125,7 @@ def _by_forms(found: Placed, line: CommandLine, forms: list[tuple[Call, Form]]) 
     if not serving:
         return next((each for _, each in judged if each.rule in _WORKERS), judged[0][1])
     call, first = min(serving, key=lambda each: not each[0].sure)
-    if working and not call.sure:
+    if (working and not call.sure) or _may_wait_instead(line.calls, call):
         return Judged("role-at-runtime", Weight.COMMAND, first.server)
     server = first.server
     if server and any(form.rule == "ray-head" for _, form in forms):
@@ -133,6 +134,24 @@ def _by_forms(found: Placed, line: CommandLine, forms: list[tuple[Call, Form]]) 
         why = "the container starts servers on several ports"
         server = replace(server, http=False, why_no_http=why)
     return replace(first, server=server)
+
+
+def _may_wait_instead(calls: Sequence[Call], server: Call) -> bool:
+    """
+    Return whether a script may wait for ever where it would serve: a startup probe would end that.
+
+    What waits behind a server that starts in any case waits for the time after it.
+    """
+    waiting = (at for at, call in enumerate(calls) if not call.sure and _waits_for_ever(call))
+    first = next(waiting, len(calls))
+    return first < (calls.index(server) if server.sure else len(calls))
+
+
+def _waits_for_ever(call: Call) -> bool:
+    given = call.words[1:2]
+    if call.program == "sleep":
+        return bool(given and _LONG_SLEEP.fullmatch(given[0]))
+    return call.program == "tail" and given in {("-f",), ("-F",)}
 
 
 def _over_ray(said: Arguments, line: CommandLine) -> Arguments:

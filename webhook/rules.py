@@ -83,7 +83,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "role-at-runtime",
         _ALONE,
-        "decides only when it runs whether it serves or works for another pod",
+        "decides only when it runs whether it serves, or works for another pod, or waits",
     ),
     Rule("ray-worker", _ALONE, "is a Ray worker: the head serves"),
     Rule("ray-head", _ALONE, "is a Ray head, and what serves on it is not in the manifest"),

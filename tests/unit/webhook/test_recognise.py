@@ -119,3 +119,27 @@ def test_rules_have_names_and_sentences_of_their_own() -> None:
     assert len(BY_NAME) == len(RULES)
     assert len({rule.sentence for rule in RULES}) == len(RULES)
     assert [rule for rule in RULES if rule.sentence.endswith(".") or len(rule.sentence) > 110] == []
+
+
+@pytest.mark.parametrize(
+    ("script", "rule"),
+    [
+        ('[ "$DEBUG" ] && sleep infinity; vllm serve m', "role-at-runtime"),
+        ('if [ "$R" = a ]; then vllm serve m; else exec tail -f /dev/null; fi', "role-at-runtime"),
+        ("if test -e /x; then sleep 1d; else vllm serve m; fi", "role-at-runtime"),
+        ("vllm serve m || sleep infinity", "vllm-serve"),
+        ("vllm serve m; sleep infinity", "vllm-serve"),
+        ("until test -e /x; do sleep 5; done; vllm serve m", "vllm-serve"),
+        ("while true; do vllm serve m; sleep 30; done", "vllm-serve"),
+        ("vllm serve m > log & tail -f log", "vllm-serve"),
+    ],
+)
+def test_a_script_that_may_wait_instead_is_left_alone(script: str, rule: str) -> None:
+    """A startup probe would end a container that never meant to serve, again and again."""
+    container = {
+        "name": "c",
+        "image": "vllm/vllm-openai",
+        "command": ["bash", "-c", script],
+        "envFrom": [{"configMapRef": {"name": "x"}}],
+    }
+    assert recognise({"spec": {"containers": [container]}}).rule == rule
