@@ -25,6 +25,8 @@ from webhook.recognition import Arguments
 
 PATH: Final = "/dev/shm"  # noqa: S108 - a mount point in somebody else's container
 VOLUME: Final = "tunegate-shm"
+_DEVICES: Final = dirname(PATH)
+_BELOW: Final = f"{PATH}/"
 ENGINE_BYTES: Final = 160 * MIB
 WORKER_BYTES: Final = 240 * MIB
 OFFLOADING_FLAG: Final = "kv-offloading-size"
@@ -102,8 +104,9 @@ def _memory_limit(pod: Json, container: Json) -> int:
     """Return the smaller of the container's memory limit and the pod's; 0 where none is known."""
     found = []
     for owner in (container, pods.spec(pod)):
+        written = pods.limits(owner).get("memory")
         try:
-            found.append(size_bytes(pods.limits(owner).get("memory")))
+            found += [size_bytes(written)] if written is not None else []
         except ValueError:
             continue
     return min(found, default=0)
@@ -118,7 +121,7 @@ def _at_shm(container: Json) -> Json | None:
     """
     for mount in pods.mounts(container):
         path = normpath(f"/{pods.text(mount.get('mountPath')).lstrip('/')}")
-        if path == dirname(PATH) or f"{path}/".startswith(f"{PATH}/"):
+        if path in (_DEVICES, PATH) or path.startswith(_BELOW):
             return mount
     devices = pods.objects(container.get("volumeDevices"))
     return next((each for each in devices if each.get("devicePath") == PATH), None)
