@@ -15,6 +15,7 @@ from webhook.annotations import MAX_BUDGET_SECONDS, MAX_DRAIN_SECONDS, MAX_SHM_B
 from webhook.decisions import FEATURES, Feature
 from webhook.policy import Policy, Toleration
 from webhook.quantities import duration_seconds, duration_text, size_bytes, size_text
+from webhook.validity.shapes import LABEL_VALUE
 
 OPERATORS: Final = ("Exists", "Equal")
 EFFECTS: Final = ("", "NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -92,6 +93,7 @@ def _rules(item: Mapping[str, str]) -> tuple[tuple[bool, str], ...]:
         (bool(key) and not is_qualified_name(key), f".key: {key!r} is not a taint key"),
         (operator not in OPERATORS, f".operator: must be {' or '.join(OPERATORS)}"),
         (operator == "Exists" and bool(value), ".value: must not be there with operator Exists"),
+        (not LABEL_VALUE.fullmatch(value), f".value: {value!r} is not a taint's value"),
         (effect not in EFFECTS, f".effect: must be {', '.join(EFFECTS[1:])} or absent"),
     )
 
@@ -124,7 +126,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         "teardown",
-        duration(0, 600),
+        duration(5, 600),  # the hook has to end before the grace period does
         _DEFAULT.teardown_seconds,
         "kept free between the hook's end and the end of the grace period",
     ),

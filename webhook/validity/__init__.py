@@ -11,7 +11,15 @@ from typing import Final
 from webhook.decisions import Json
 from webhook.quantities import quantity
 from webhook.validity.containers import containers
-from webhook.validity.shapes import DNS_LABEL, MAX_INT64, Problems, is_int, is_qualified, items
+from webhook.validity.shapes import (
+    DNS_LABEL,
+    LABEL_VALUE,
+    MAX_INT64,
+    Problems,
+    is_int,
+    is_qualified,
+    items,
+)
 
 MAX_ANNOTATIONS_BYTES: Final = 256 * 1024
 NO_EXECUTE: Final = "NoExecute"
@@ -77,6 +85,8 @@ def _tolerations(spec: Json) -> Problems:
             yield f"{where}.key is not a name"
         if not key and operator != "Exists":
             yield f"{where} has no key, so its operator must be Exists"
+        if operator == "Equal" and not LABEL_VALUE.fullmatch(str(item.get("value") or "")):
+            yield f"{where}.value is not a label's value"
         if operator == "Exists" and item.get("value"):
             yield f"{where} has a value although its operator is Exists"
         if item.get("tolerationSeconds") is not None and item.get("effect") != NO_EXECUTE:

@@ -66,6 +66,7 @@ def test_a_valid_pod_has_no_problem(valid: Json) -> None:
         (pod(tolerations=[{"key": ""}]), "operator must be Exists"),
         (pod(tolerations=[{"key": "a b", "operator": "Exists"}]), "key is not a name"),
         (pod(tolerations=[{"key": "x" * 64}]), "key is not a name"),
+        (pod(tolerations=[{"key": "k", "value": "a b"}]), "value is not a label"),
         (pod(tolerations=[{"key": "k", "operator": "Exists", "value": "v"}]), "has a value"),
         (pod(tolerations=[{"key": "k", "effect": "Never"}]), "effect"),
         (pod(tolerations=[{"key": "k", "tolerationSeconds": 3}]), "tolerationSeconds"),
