@@ -27,6 +27,7 @@ ENGINE_FLAGS: Final = frozenset(
     }
 )
 """Flags of vLLM's engine that no router and no exporter has."""
+_OF_IMAGES: Final = frozenset({"image-entrypoint", "engine-flags"})
 _WORKERS: Final = frozenset({"headless", "worker-rank", "ray-worker", "rank-unknown"})
 
 
@@ -221,9 +222,13 @@ def _arguments(container: Json, line: CommandLine, form: Form) -> Arguments:
     )
     said = replace(said, has_config_file="config" in flags and not filed)
     may_hide_port = said.has_config_file or _has_hidden_flags(flags, free)
-    if may_hide_port and "port" not in flags:
+    if "port" in flags:
+        return said
+    if may_hide_port:
         return replace(said, port=declared_port(container))
-    return said
+    # what an image starts is taken for granted: its own probes know better than a default
+    asked = pods.probe_port(container, HEALTH) if form.rule in _OF_IMAGES else None
+    return replace(said, port=asked or said.port)
 
 
 def _has_hidden_flags(flags: Mapping[str, str], free: list[str]) -> bool:

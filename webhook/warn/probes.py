@@ -4,6 +4,7 @@ from typing import Final
 
 from webhook import pods
 from webhook.decisions import Feature, Json
+from webhook.recognition import DEFAULT_PORT
 from webhook.warn import weights
 from webhook.warn.caution import Row, Severity
 from webhook.warn.scene import Scene, whole
@@ -93,13 +94,20 @@ def _action(probe: Json) -> Json:
 
 def port_missed(scene: Scene) -> str:
     """Judge probes, and the one declared port, against the port that vLLM listens on."""
-    port = scene.arguments.port
+    port = DEFAULT_PORT if _takes_default_port(scene) else scene.arguments.port
     is_supervised = "data-parallel-multi-port-external-lb" in scene.arguments.flags
     if port is None or is_supervised or scene.arguments.flags.get("uds") or not scene.server.http:
         return ""
     return next(filter(None, (_probe_missed(scene, kind, port) for kind in PROBES)), "") or (
         _declared_missed(scene, port)
     )
+
+
+def _takes_default_port(scene: Scene) -> bool:
+    """Return whether vLLM's own image, and nothing else, says where it listens."""
+    arguments = scene.arguments
+    is_told = "port" in arguments.flags or arguments.has_config_file or scene.has_unknown_words
+    return scene.server.rule == "image-entrypoint" and scene.has_official_image and not is_told
 
 
 def _probe_missed(scene: Scene, kind: str, port: int) -> str:

@@ -143,3 +143,19 @@ def test_a_script_that_may_wait_instead_is_left_alone(script: str, rule: str) ->
         "envFrom": [{"configMapRef": {"name": "x"}}],
     }
     assert recognise({"spec": {"containers": [container]}}).rule == rule
+
+
+@pytest.mark.parametrize(
+    ("container", "port"),
+    [
+        ({"args": ["m"]}, 9000),
+        ({"args": ["m", "--port", "8001"]}, 8001),
+        ({"command": ["vllm", "serve", "m"]}, 8000),
+    ],
+)
+def test_a_probe_of_the_users_tells_the_port_of_an_image(container: Json, port: int) -> None:
+    """The image may serve elsewhere than vLLM's default; a probe of ours there would end it."""
+    probe = {"httpGet": {"path": "/health", "port": 9000}}
+    made = {"name": "c", "image": "hub/vllm-openai", "readinessProbe": probe, **container}
+    (server,) = recognise({"spec": {"containers": [made]}}).servers
+    assert server.arguments.port == port

@@ -4,7 +4,7 @@ import pytest
 
 from tests.unit.webhook.warn.manifests import Tree, container, deployment, hook, one
 from webhook.recognition import Arguments, Server
-from webhook.warn import flags, rollout, weights
+from webhook.warn import flags, rollout, warnings_for, weights
 from webhook.warn.probes import seconds_of
 from webhook.warn.scene import Scene
 from webhook.warn.shutdown import hook_never_ends, hook_seconds, hook_trusts_failure
@@ -183,3 +183,15 @@ def test_of_several_mounts_the_deepest_counts() -> None:
         assert found
         assert found[1]["name"] == name
     assert seen.volume_at("/other") is None
+
+
+@pytest.mark.parametrize(("image", "is_said"), [("vllm/vllm-openai", 1), ("ours/vllm:3", 0)])
+def test_a_probe_of_another_port_is_wrong_only_where_the_image_is_vllms(
+    image: str, is_said: int
+) -> None:
+    """An image of somebody else's may serve where its probe asks."""
+    probe = {"httpGet": {"path": "/health", "port": 9000}}
+    made = {"name": "c", "image": image, "args": ["--max-model-len=8"], "readinessProbe": probe}
+    workload = {"kind": "Deployment", "spec": {"template": {"spec": {"containers": [made]}}}}
+    said = [one for one in warnings_for(workload) if one.name == "PortMismatch"]
+    assert len(said) == is_said
