@@ -77,8 +77,8 @@ def _mounts(item: Json, where: str, volumes: set[str]) -> Problems:
         if not isinstance(mount, dict):
             yield f"{place} is not an object"
             continue
-        path = mount.get("mountPath")
-        if mount.get("name") not in volumes:
+        path, name = mount.get("mountPath"), mount.get("name")
+        if not isinstance(name, str) or name not in volumes:
             yield f"{place} names no volume of the pod"
         if not isinstance(path, str) or not path:
             yield f"{place}.mountPath is empty"

@@ -85,6 +85,7 @@ def test_a_valid_pod_has_no_problem(valid: Json) -> None:
         (pod(containers=[{"name": "C"}]), "not a DNS label"),
         (pod(containers=[[]]), "containers[0] is not an object"),
         (one(volumeMounts=[{"name": "other", "mountPath": "/a"}]), "names no volume"),
+        (one(volumeMounts=[{"name": [], "mountPath": "/a"}]), "names no volume"),
         (one(volumeMounts=[{"name": "m", "mountPath": ""}]), "mountPath is empty"),
         (one(volumeMounts=[{"name": "m", "mountPath": "/a"}] * 2), "/a is there twice"),
         (one(volumeMounts=[3]), "volumeMounts[0] is not an object"),
