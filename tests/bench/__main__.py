@@ -39,11 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--loads", type=int, default=5, help="files read by a guest, twice (5)")
     parser.add_argument("--only", choices=("node", "loading", "webhook"), help="one part")
+    parser.add_argument(
+        "--real-time", action="store_true", help="go before all else that this machine runs"
+    )
     webhook.add_options(parser)
     options = parser.parse_args(arguments)
     if os.geteuid() != 0:
         print("the bench makes network namespaces: run it as root", file=sys.stderr)
         return 2
+    if options.real_time:  # inherited by all that is started
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     for folder in ("agent", "cli", "common", "webhook"):
         compileall.compile_dir(folder, quiet=1)
     if options.only in (None, "node"):

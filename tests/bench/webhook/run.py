@@ -134,12 +134,19 @@ def _saturated(
         }
         shown = ", ".join(f"{who} {value:.2f}" for who, value in spent.items() if value >= 0.05)
         say(f"    CPU a create, {sum(spent.values()):.2f} ms in all: {shown}")
-    ours = statistics.median(rates[OURS])
+    _say_ratios({name: statistics.median(values) for name, values in rates.items()}, say)
+
+
+def _say_ratios(rates: Mapping[str, float], say: Say) -> None:
+    """Say how the webhook compares, and what the others keep of the rate without a webhook."""
     for name, limit in ((NOBODY, 0.8), (PLAIN_GO, None), (KYVERNO, 1.0)):
         if name in rates:
-            ratio = ours / statistics.median(rates[name])
+            ratio = rates[OURS] / rates[name]
             wanted = f"  {verdict(ratio, limit, at_least=True)}" if limit is not None else ""
             say(f"  {OURS} / {name}: {ratio:.2f}{wanted}")
+    for name in (PLAIN_GO, KYVERNO):
+        if name in rates:
+            say(f"  {name} / {NOBODY}: {rates[name] / rates[NOBODY]:.2f}")
 
 
 def _unsaturated(
