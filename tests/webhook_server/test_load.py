@@ -21,7 +21,7 @@ def test_hundreds_of_idle_connections_slow_nobody_down(webhook: Webhook) -> None
         assert webhook.metric("tunegate_webhook_connections") >= 300
         with calling(webhook) as caller:
             assert caller.post(encoded()).status == 200
-        time.sleep(1.5)  # longer than the deadline for headers, which does not run for them
+        time.sleep(2.5)  # longer than the deadline for headers, which does not run for them
         assert [connection.post(encoded()).status for connection in idle] == [200] * 300
 
 
