@@ -31,6 +31,8 @@ PROGRAM: Final = str(Path(sys.executable).parent / WEBHOOK_COMMAND)
 GRACE_SECONDS: Final = 30
 WAIT_SECONDS: Final = 60.0
 _ROUTED = re.compile(rf"([\d.]+) ?[.:] ?{SERVING_PORT}\b")
+_SILENT_LOOKS = 3
+"""A probe's failureThreshold."""
 _LEASE_SECONDS = 40
 _POLL_SECONDS = 0.05
 _NOT_FOUND = 404
@@ -40,7 +42,12 @@ _LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 
 @dataclass(slots=True)
 class Replica:
-    """One pod of the webhook, and its process."""
+    """
+    One pod of the webhook, and its process.
+
+    Attributes:
+        ready: what its Pod says; silent: looks at it that had no answer, in a row.
+    """
 
     name: str
     namespace: Namespace
@@ -48,6 +55,7 @@ class Replica:
     process: LabProcess
     settings: Mapping[str, str]
     ready: bool = field(default=False)
+    silent: int = field(default=0)
 
     def get(self, path: str, cp: Namespace, timeout_seconds: float = 5.0) -> tuple[int, str]:
         """Ask the plain port from where the control plane is; raises OSError."""
@@ -240,10 +248,13 @@ class WebhookPods:
                 raise
 
     def _look(self, replica: Replica) -> None:
+        """Believe an answer at once, silence when it lasts: a slow machine is no dead replica."""
         try:
             ready = replica.get("/readyz", self._network.cp, 1.0)[0] == http.client.OK
+            replica.silent = 0
         except (OSError, http.client.HTTPException):
-            ready = False
+            replica.silent += 1
+            ready = replica.ready and replica.silent < _SILENT_LOOKS
         if ready != replica.ready:
             self._write_status(replica, ready=ready)
             replica.ready = ready
