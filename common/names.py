@@ -55,6 +55,9 @@ SECRET_LABEL: Final = "tunegate.io/secret"  # noqa: S105 - a label
 SECRET_SERVING: Final = "serving"  # noqa: S105 - its value
 
 AGENT_COMMAND: Final = "tunegate-agent"
+SYSTEM_NAMESPACES: Final = ("kube-system", "kube-public", "kube-node-lease")
+"""Never injected into: a webhook that the control plane waits for can end a cluster."""
+
 WEBHOOK_COMMAND: Final = "tunegate-webhook"
 AGENT_METRIC_PREFIX: Final = "tunegate_agent"
 WEBHOOK_METRIC_PREFIX: Final = "tunegate_webhook"

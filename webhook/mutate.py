@@ -10,7 +10,7 @@ from pathlib import PurePath
 from traceback import walk_tb
 from typing import Final
 
-from common.names import POD_ANNOTATION_INJECTED, POD_LABEL_INJECT
+from common.names import POD_ANNOTATION_INJECTED, POD_LABEL_INJECT, SYSTEM_NAMESPACES
 from webhook import pods, record, validity
 from webhook.annotations import wishes
 from webhook.decisions import FEATURES, Decision, Feature, Json, Mutation, Outcome
@@ -26,6 +26,7 @@ ENABLED: Final = "enabled"
 DISABLED: Final = "disabled"
 OPTED_OUT: Final = "opted-out"
 NOT_OPTED_IN: Final = "not-opted-in"
+SYSTEM_NAMESPACE: Final = "system-namespace"
 FAILED_SAFE: Final = "failed-safe"
 """Rules that are not about what a pod is; they stand in `webhook.rules` with the others."""
 MAX_SERVERS: Final = 32
@@ -57,6 +58,9 @@ def recognise_for(pod: Json, policy: Policy, namespace: Namespace) -> Recognitio
 
     A namespace that is opted in is open, but says nothing about what its pods are.
     """
+    if namespace.name in SYSTEM_NAMESPACES:
+        why = f"the namespace {namespace.name} is Kubernetes' own"
+        return Recognition(Verdict.LEFT_ALONE, SYSTEM_NAMESPACE, why)
     own = pods.labels(pod).get(POD_LABEL_INJECT)
     around = namespace.labels.get(POD_LABEL_INJECT)
     if around == DISABLED:

@@ -115,6 +115,13 @@ RULES: Final[tuple[Rule, ...]] = (
         "the label tunegate.io/inject=enabled opts in",
     ),
     Rule(
+        "system-namespace",
+        _ALONE,
+        "is in a namespace of Kubernetes itself",
+        whole_pod=True,
+        even_opted_in=True,
+    ),
+    Rule(
         "not-opted-in",
         _ALONE,
         "lacks the label tunegate.io/inject=enabled, which the policy asks for",

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from common.names import LEADER_LEASE, POD_LABEL_INJECT, STORAGE_CONFIG_MAP
+from common.names import LEADER_LEASE, POD_LABEL_INJECT, STORAGE_CONFIG_MAP, SYSTEM_NAMESPACES
 from tests.lab.api import Object
 
 NAMESPACE: Final = "tunegate"
@@ -31,7 +31,7 @@ NODE_HOOK: Final = "nodes.tunegate.io"
 WARNING_HOOK: Final = "workloads.tunegate.io"
 
 _NAMESPACE_NAME = "kubernetes.io/metadata.name"
-_SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease", NAMESPACE)
+_SYSTEM_NAMESPACES = (*SYSTEM_NAMESPACES, NAMESPACE)
 _ADMISSION = "admissionregistration.k8s.io"
 
 # what every form and image that webhook.forms and webhook.images know as a server holds

@@ -89,6 +89,13 @@ def test_a_namespace_opts_out_for_all_its_pods() -> None:
         assert (made.patch, made.recognition.rule) == ((), "opted-out")
 
 
+def test_kubernetes_own_namespaces_are_left_alone() -> None:
+    """The API server is told not to ask there; the audit must say the same."""
+    for raw in (pod(), labelled(pod(), "enabled")):
+        made = mutated(raw, namespace=Namespace("kube-system"))
+        assert (made.patch, made.recognition.rule) == ((), "system-namespace")
+
+
 def test_where_only_those_who_opt_in_get_anything_others_get_nothing() -> None:
     """By the pod's label or by the namespace's."""
     policy = Policy(opt_in_only=True)
