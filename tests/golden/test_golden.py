@@ -4,7 +4,7 @@ import pytest
 
 from tests.golden.corpus import PODS, Case, cases
 from tests.golden.expectations import KINDS, expected_files
-from webhook.mutate import FAILED_SAFE, NOT_OPTED_IN
+from webhook.mutate import FAILED_SAFE, NOT_OPTED_IN, SYSTEM_NAMESPACE
 from webhook.recognise import recognise
 from webhook.rules import RULES
 
@@ -47,8 +47,8 @@ def test_the_corpus_is_large_and_its_names_are_those_of_its_pods() -> None:
     assert [each.name for each in cases() if each.pod()["metadata"]["name"] != each.name] == []
 
 
-OF_MUTATE = {NOT_OPTED_IN, FAILED_SAFE}
-"""What depends on the policy or on a fault, not on the pod: tests/unit/webhook/test_mutate.py."""
+OF_MUTATE = {NOT_OPTED_IN, FAILED_SAFE, SYSTEM_NAMESPACE}
+"""What depends on the policy, the namespace or a fault, not on the pod: tests/unit/webhook/test_mutate.py."""
 
 
 @pytest.mark.parametrize("rule", sorted({rule.name for rule in RULES} - OF_MUTATE))
