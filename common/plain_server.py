@@ -44,7 +44,7 @@ def _request_class(routes: Routes) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             route = routes.get(self.path.partition("?")[0])
-            status, kind, body = route() if route else (404, TEXT, b"not found\n")
+            status, kind, body = _answered(route) if route else (404, TEXT, b"not found\n")
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
@@ -55,6 +55,13 @@ def _request_class(routes: Routes) -> type[BaseHTTPRequestHandler]:
             """Say nothing: a scrape is no news."""
 
     return _Request
+
+
+def _answered(route: Callable[[], Answer]) -> Answer:
+    try:
+        return route()
+    except Exception as error:  # noqa: BLE001 - a dropped connection would tell a probe nothing
+        return 500, TEXT, f"failed: {type(error).__name__}\n".encode()
 
 
 class _Server(ThreadingHTTPServer):

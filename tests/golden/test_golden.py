@@ -48,7 +48,7 @@ def test_the_corpus_is_large_and_its_names_are_those_of_its_pods() -> None:
 
 
 OF_MUTATE = {NOT_OPTED_IN, FAILED_SAFE, SYSTEM_NAMESPACE}
-"""What depends on the policy, the namespace or a fault, not on the pod: tests/unit/webhook/test_mutate.py."""
+"""What policy, namespace or a fault decide, not the pod: tests/unit/webhook/test_mutate.py."""
 
 
 @pytest.mark.parametrize("rule", sorted({rule.name for rule in RULES} - OF_MUTATE))

@@ -52,6 +52,19 @@ def test_a_port_that_is_taken_is_an_error() -> None:
         listen("127.0.0.1", listener.getsockname()[1])
 
 
+def test_a_route_that_fails_is_answered_with_500() -> None:
+    """A dropped connection would tell a probe nothing; the text tells no more than the kind."""
+
+    def fails() -> tuple[int, str, bytes]:
+        raise KeyError("secret")
+
+    server = PlainServer({"/a": fails}, "", 0)
+    try:
+        assert got(server.port, "/a") == (500, b"failed: KeyError\n")
+    finally:
+        server.close()
+
+
 def test_the_plain_server_answers_by_path() -> None:
     """With or without a query; what it does not know is 404."""
     server = PlainServer({"/a": lambda: (200, "text/plain", b"yes")}, "", 0)
