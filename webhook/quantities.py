@@ -11,6 +11,7 @@ MAX_TEXT: Final = 64
 """No quantity of use is longer; a longer one would only cost time."""
 
 _BINARY: Final = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
+_DECIMAL: Final = ("", "k", "M", "G", "T", "P", "E")
 _SUFFIXES: Final = {
     "": Decimal(1),
     **{f"{letter}i": Decimal(2 ** (10 * power)) for power, letter in enumerate("KMGTPE", 1)},
@@ -76,9 +77,16 @@ def duration_seconds(raw: object) -> int:
 
 
 def size_text(size: int) -> str:
-    """Return a size as Kubernetes itself would write it: the largest unit that divides it."""
-    power = next((power for power in range(6, 0, -1) if size % 2 ** (10 * power) == 0), 0)
-    return f"{size >> (10 * power)}{_BINARY[power]}"
+    """
+    Return a size as Kubernetes itself writes it: in the largest unit that divides it.
+
+    A text that the API server would write otherwise would not be known again as ours.
+    """
+    for power in range(6, 0, -1):
+        if size % 2 ** (10 * power) == 0:
+            return f"{size >> (10 * power)}{_BINARY[power]}"
+    power = next(power for power in range(6, -1, -1) if size % 10 ** (3 * power) == 0)
+    return f"{size // 10 ** (3 * power)}{_DECIMAL[power]}"
 
 
 def duration_text(seconds: int) -> str:

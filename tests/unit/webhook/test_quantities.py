@@ -83,7 +83,10 @@ def test_a_duration_is_written_in_a_form_that_is_accepted(seconds: int) -> None:
 
 @pytest.mark.parametrize(
     ("size", "written"),
-    [(GIB, "1Gi"), (1536 * 2**20, "1536Mi"), (1024 * GIB, "1Ti"), (1000, "1000"), (2**60, "1Ei")],
+    [
+        *((GIB, "1Gi"), (1536 * 2**20, "1536Mi"), (1024 * GIB, "1Ti"), (2**60, "1Ei")),
+        *((1000, "1k"), (10**9, "1G"), (1500, "1500"), (1_024_000, "1000Ki"), (999, "999")),
+    ],
 )
 def test_sizes_are_written_as_kubernetes_writes_them(size: int, written: str) -> None:
     """Else the API server rewrites them, and a later pass would not know its own."""
