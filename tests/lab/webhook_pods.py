@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from common.names import WEBHOOK_COMMAND
-from tests.lab.api import JSON, ApiError, Object
+from tests.lab.api import ApiError, Object
 from tests.lab.control_plane import ControlPlane
 from tests.lab.netns import Namespace
 from tests.lab.process import LabDir, LabProcess
@@ -33,11 +33,12 @@ WAIT_SECONDS: Final = 60.0
 _ROUTED = re.compile(rf"([\d.]+) ?[.:] ?{SERVING_PORT}\b")
 _SILENT_LOOKS = 3
 """A probe's failureThreshold."""
-_LEASE_SECONDS = 40
+LEASE_SECONDS: Final = 40
 _POLL_SECONDS = 0.05
 _NOT_FOUND = 404
 _PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
-_LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+NODE_LEASE: Final = f"{_LEASES}/{NODE}"
 
 
 @dataclass(slots=True)
@@ -104,6 +105,8 @@ class WebhookPods:
         self._leased = 0.0
         self._failure: BaseException | None = None
         self._admin.create(_node())
+        self._admin.wait_for("/api/v1/namespaces/kube-node-lease", bool)
+        self._admin.post(_LEASES, _lease())
         self._thread = threading.Thread(target=self._run, name="kubelet", daemon=True)
         self._thread.start()
 
@@ -269,13 +272,9 @@ class WebhookPods:
 
     def _renew_lease(self) -> None:
         """Keep the Node alive for the controller that would else call its pods lost."""
-        if time.monotonic() - self._leased < _LEASE_SECONDS / 4 and self._leased:
-            return
-        lease = _lease()
-        status, _ = self._admin.request("PUT", f"{_LEASE}/{NODE}", lease, content_type=JSON)
-        if status == _NOT_FOUND:
-            self._admin.post(_LEASE, lease)
-        self._leased = time.monotonic()
+        if time.monotonic() - self._leased >= LEASE_SECONDS / 4:
+            self._admin.patch(NODE_LEASE, {"spec": _lease()["spec"]})
+            self._leased = time.monotonic()
 
 
 def _node() -> Object:
@@ -301,7 +300,7 @@ def _lease() -> Object:
         "metadata": {"name": NODE, "namespace": "kube-node-lease"},
         "spec": {
             "holderIdentity": NODE,
-            "leaseDurationSeconds": _LEASE_SECONDS,
+            "leaseDurationSeconds": LEASE_SECONDS,
             "renewTime": time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime()),
         },
     }

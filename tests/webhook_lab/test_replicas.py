@@ -8,7 +8,7 @@ import pytest
 from tests.lab.api import Object
 from tests.lab.objects import vllm_pod
 from tests.lab.webhook_objects import POD_HOOK
-from tests.lab.webhook_pods import Replica
+from tests.lab.webhook_pods import LEASE_SECONDS, NODE_LEASE, Replica
 from tests.webhook_lab.load import Load, creating
 from tests.webhook_lab.stage import REPLICAS, Stage, await_, plain_pod, record
 
@@ -122,3 +122,13 @@ def _all_injected(load: Load, count: int = 30) -> bool:
     bare = len(load.bare)
     load.await_more(count)
     return len(load.bare) == bare
+
+
+def test_the_node_of_the_replicas_stays_alive(stage: Stage) -> None:
+    """Else its controller takes all their endpoints away, five minutes into a run."""
+    before = stage.admin.get(NODE_LEASE)["spec"]["renewTime"]
+    await_(
+        lambda: stage.admin.get(NODE_LEASE)["spec"]["renewTime"] != before,
+        "a Lease that is renewed",
+        LEASE_SECONDS,
+    )
