@@ -24,7 +24,7 @@ lint:
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/mypy --no-error-summary .
 
-check: ## format, lint, types, unit and property tests (no root needed, about a minute)
+check: ## format, lint, types, unit and property tests (no root needed, two minutes)
 	@$(BOOTSTRAP) dev
 	@$(MAKE) lint
 	@.venv/bin/pytest -q $(wildcard tests/unit tests/property tests/golden)
