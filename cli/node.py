@@ -8,9 +8,9 @@ Taint; what tunegate puts there: docs/agent.md, "On the Node".
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from common import names
+from common.moments import seconds
 from common.record import dataclass
 
 _DIGITS = 7
@@ -109,15 +109,6 @@ def read_node(raw: object, gate_keys: tuple[str, ...] = names.GATE_TAINTS) -> No
         ready=_condition(status.get("conditions"), "Ready"),
         state=_state(annotations.get(names.ANNOTATION_STATE)),
     )
-
-
-def seconds(value: object) -> float | None:
-    """Return an RFC 3339 time as seconds since the epoch, None when it is not one."""
-    try:
-        moment = datetime.fromisoformat(_text(value))
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 def _condition(conditions: object, kind: str) -> Condition | None:

@@ -7,10 +7,10 @@ them. Times are the pod's own conditions. Source: Kubernetes, "Pod conditions".
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from common.moments import seconds
 from webhook import owners, pods, record
 from webhook.decisions import Decision, Feature, Json, Mutation, Outcome
 from webhook.owners import Owner
@@ -124,15 +124,8 @@ def _since(pod: Json, kind: str) -> float | None:
     """Return since when a condition has been True."""
     for one in pods.objects(pods.mapping(pod.get("status")).get("conditions")):
         if one.get("type") == kind and one.get("status") == "True":
-            return _seconds(pods.text(one.get("lastTransitionTime")))
+            return seconds(one.get("lastTransitionTime"))
     return None
-
-
-def _seconds(text: str) -> float | None:
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 def _has_ended(pod: Json) -> bool:

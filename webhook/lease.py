@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
+from common.moments import seconds
 from webhook import pods
 from webhook.decisions import Json
 
@@ -142,10 +143,7 @@ def _spec(lease: Lease) -> Json:
 
 def renewed_at(lease: Lease | None) -> float | None:
     """Return when the holder last renewed, by its own clock, seconds since the epoch."""
-    try:
-        return datetime.fromisoformat(lease.renewed).timestamp() if lease else None
-    except (ValueError, OverflowError):
-        return None
+    return seconds(lease.renewed) if lease else None
 
 
 def _micro_time(wall_seconds: float) -> str:

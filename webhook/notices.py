@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
+from common.moments import seconds
 from common.names import WEBHOOK_COMMAND
 from webhook import pods
 from webhook.auditor import Audited, State
@@ -127,7 +128,7 @@ def again(there: Json, notice: Notice, chain: Sequence[Owner], now_seconds: floa
 
     A review knows no uid of the pod that it is about: that is added as soon as it is known.
     """
-    last = _seconds(pods.text(there.get("lastTimestamp")))
+    last = seconds(there.get("lastTimestamp"))
     is_fresh = last is not None and 0 <= now_seconds - last < AGAIN_SECONDS
     uid = "" if pods.mapping(there.get("involvedObject")).get("uid") else chain[-1].uid
     if is_fresh and not uid:
@@ -149,10 +150,3 @@ def _short(name: str) -> str:
 
 def _time(epoch_seconds: float) -> str:
     return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _seconds(text: str) -> float | None:
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError):
-        return None

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from cli.node import Node, read_node, seconds
+from cli.node import Node, read_node
 from common import names
+from common.moments import seconds
 from tests.lab.fleet import BOOT, fleet_node
 
 NOON = 1795262400.0
