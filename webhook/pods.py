@@ -9,6 +9,7 @@ Field names: https://kubernetes.io/docs/reference/kubernetes-api/workload-resour
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from posixpath import normpath
 from typing import Any, Final
 
 from webhook.decisions import Json
@@ -154,16 +155,14 @@ def mounts(container: Json) -> tuple[Json, ...]:
     return tuple(objects(container.get("volumeMounts")))
 
 
-def mount_at(container: Json, path: str) -> Json | None:
-    """Return what is mounted exactly at a path, whatever slashes end it."""
-    wanted = path.rstrip("/")
-    found = (mount for mount in mounts(container) if _path(mount) == wanted)
-    return next(found, None)
+def mount_path(mount: Json) -> str:
+    """
+    Return where a mount stands, "" when it does not say.
 
-
-def _path(mount: Json) -> str:
-    """Return where a mount stands, without slashes at the end."""
-    return text(mount.get("mountPath")).rstrip("/")
+    The kubelet makes the path absolute and clean: `dev/shm`, `//dev/shm` and `/dev/shm/` are one.
+    """
+    path = text(mount.get("mountPath")).strip("/")
+    return normpath(f"/{path}") if path else ""
 
 
 def ports(container: Json) -> tuple[Json, ...]:

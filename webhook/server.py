@@ -32,7 +32,6 @@ BEAT_SECONDS: Final = 0.5
 TICK_SECONDS: Final = 0.05
 YOUNG_SECONDS: Final = 0.5
 """A connection accepted just before the listener closed still gets its first answer."""
-CUT_SHORT: Final = 1
 
 
 class WebhookServer(uvicorn.Server):

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from itertools import chain, count
 from math import ceil
-from posixpath import dirname, normpath
+from posixpath import dirname
 from typing import Final
 
 from webhook import pods
@@ -120,7 +120,7 @@ def _at_shm(container: Json) -> Json | None:
     one at /dev: the host's, which brings the host's large /dev/shm along.
     """
     for mount in pods.mounts(container):
-        path = normpath(f"/{pods.text(mount.get('mountPath')).lstrip('/')}")
+        path = pods.mount_path(mount)
         if path in (_DEVICES, PATH) or path.startswith(_BELOW):
             return mount
     devices = pods.objects(container.get("volumeDevices"))

@@ -155,7 +155,7 @@ def shm_unbounded(scene: Scene) -> str:
 def shm_on_disk(scene: Scene) -> str:
     """Judge shared memory that is a directory on a disk."""
     found = scene.volume_at(SHM)
-    if found is None or found[0].get("mountPath", "").rstrip("/") != SHM:
+    if found is None or pods.mount_path(found[0]) != SHM:
         return ""
     volume = found[1]
     is_disk = "emptyDir" in volume and pods.mapping(volume["emptyDir"]).get("medium") != "Memory"

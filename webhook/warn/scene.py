@@ -115,9 +115,9 @@ class Scene:
         """Return the mount that a path lies on and its volume; None on the image's own files."""
         best: Json | None = None
         for mount in pods.mounts(self.container):
-            here = pods.text(mount.get("mountPath")).rstrip("/")
+            here = pods.mount_path(mount)
             is_above = bool(here) and f"{path.rstrip('/')}/".startswith(f"{here}/")
-            if is_above and (best is None or len(here) > len(_path(best))):
+            if is_above and (best is None or len(here) > len(pods.mount_path(best))):
                 best = mount
         if best is None:
             return None
@@ -155,10 +155,6 @@ class Scene:
     def has_unknown_words(self) -> bool:
         """Whether the command line holds variables that only the node resolves."""
         return any(_VARIABLE.search(word) for word in self.words)
-
-
-def _path(mount: Json) -> str:
-    return pods.text(mount.get("mountPath")).rstrip("/")
 
 
 def amount(raw: object) -> Decimal | None:

@@ -28,7 +28,7 @@ def test_no_reader_raises_on_odd_shapes(odd: object) -> None:
     assert pods.volumes(pod) == ()
     container: Json = dict.fromkeys(("resources", "volumeMounts", "ports", "startupProbe"), odd)
     assert pods.limits(container) == {}
-    assert pods.mount_at(container, "/dev/shm") is None  # noqa: S108
+    assert pods.mounts(container) == ()
     assert pods.port_number(container, "http") is None
     assert pods.probe_port(container, "/health") is None
 
@@ -47,11 +47,16 @@ def test_native_sidecars_run_and_init_containers_do_not() -> None:
     ]
 
 
-@pytest.mark.parametrize("path", ["/dev/shm", "/dev/shm/"])  # noqa: S108
-def test_a_mount_is_found_by_its_path(path: str) -> None:
-    """A slash at the end is no other place."""
-    mount = {"name": "shm", "mountPath": path}
-    assert pods.mount_at({"volumeMounts": [{"mountPath": "/dev"}, mount]}, "/dev/shm") is mount  # noqa: S108
+@pytest.mark.parametrize("path", ["/dev/shm", "/dev/shm/", "dev/shm", "//dev/shm"])  # noqa: S108
+def test_a_mount_is_known_by_its_path(path: str) -> None:
+    """However it is spelt: the kubelet makes it absolute."""
+    assert pods.mount_path({"name": "shm", "mountPath": path}) == "/dev/shm"  # noqa: S108
+
+
+@pytest.mark.parametrize("mount", [{}, {"mountPath": 7}, {"mountPath": ""}])
+def test_a_mount_without_a_path_stands_nowhere(mount: Json) -> None:
+    """Not at the root."""
+    assert pods.mount_path(mount) == ""
 
 
 @pytest.mark.parametrize(
