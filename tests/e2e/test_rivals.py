@@ -1,23 +1,25 @@
 """A rival that keeps resetting the MTU, and the gate: open or shut as the policy says."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
 
 from tests.e2e.harness import Stage, condition, gates, taints, verdict
+from tests.lab import mtu_writer
 from tests.lab.api import Object
 
 pytestmark = [pytest.mark.lab, pytest.mark.api]
-AT_ONCE = "while :; do ip link set eth1 mtu 1500; done"
-EVERY_SECOND = "while :; do sleep 1; ip link set eth1 mtu 1500; done"
+AT_ONCE = (sys.executable, "-S", mtu_writer.__file__, "eth1", "1500")
+EVERY_SECOND = ("sh", "-c", "while :; do sleep 1; ip link set eth1 mtu 1500; done")
 CONTESTED = ("degraded", "False", "TargetContested")
 
 
 @contextmanager
-def rival(stage: Stage, loop: str) -> Iterator[None]:
+def rival(stage: Stage, argv: Sequence[str]) -> Iterator[None]:
     """Have another program write the MTU for as long as the block lasts."""
-    process = stage.host.spawn("rival", ["sh", "-c", loop])
+    process = stage.host.spawn("rival", argv)
     try:
         yield
     finally:
