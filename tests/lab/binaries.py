@@ -7,6 +7,7 @@ built stays in the cache (`tests.lab.cache`), so only the first run needs Go and
 """
 
 import argparse
+import hashlib
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,7 @@ class Program:
     package: str
     about_seconds: int
     ldflags: str = ""
+    tags: str = ""
 
     def version(self) -> str:
         """Return the pinned version."""
@@ -38,7 +40,24 @@ class Program:
         """Compile the program."""
         version = self.version()
         flags = self.ldflags.replace("VERSION", version).replace("MINOR", version.split(".")[1])
-        Module(self.wrapper).build(self.package, output, flags, progress=progress, lock=lock)
+        module = Module(self.wrapper)
+        module.build(self.package, output, flags, self.tags, progress=progress, lock=lock)
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """One program whose source is here, in `main.go`; its version is what it holds."""
+
+    wrapper: Path
+    about_seconds: int = 5
+
+    def version(self) -> str:
+        """Return the first digits of the source's SHA-256."""
+        return hashlib.sha256((self.wrapper / "main.go").read_bytes()).hexdigest()[:12]
+
+    def build(self, output: Path, progress: Progress, lock: int) -> None:
+        """Compile the program."""
+        Module(self.wrapper).build(".", output, "", progress=progress, lock=lock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +80,7 @@ class Text:
         output.write_text("\n---\n".join(texts), encoding="utf-8")
 
 
-Item = Program | Text
+Item = Program | Own | Text
 
 # https://pkg.go.dev/k8s.io/component-base/version: how the release scripts stamp a version
 _STAMP = (
@@ -75,15 +94,42 @@ def _kubernetes(name: str, about_seconds: int, wrapper: str = "kubernetes") -> P
     return Program(WRAPPERS / wrapper, "k8s.io/kubernetes", package, about_seconds, _STAMP)
 
 
+def _containerd(name: str, about_seconds: int) -> Program:
+    module = "github.com/containerd/containerd/v2"
+    tags = "no_btrfs no_devmapper no_zfs"
+    package = f"{module}/cmd/{name}"
+    return Program(WRAPPERS / "containerd", module, package, about_seconds, tags=tags)
+
+
+def _helm(major: int, about_seconds: int) -> Program:
+    module = f"helm.sh/helm/v{major}"
+    return Program(WRAPPERS / f"helm{major}", module, f"{module}/cmd/helm", about_seconds)
+
+
+_OPERATOR = "github.com/prometheus-operator/prometheus-operator"
+
 ITEMS: Mapping[str, Item] = {
     "etcd": Program(WRAPPERS / "etcd", "go.etcd.io/etcd/server/v3", ".", 45),
     "kube-apiserver": _kubernetes("kube-apiserver", 240),
     "kube-controller-manager": _kubernetes("kube-controller-manager", 70),
     "kube-scheduler": _kubernetes("kube-scheduler", 15),
     "kube-proxy": _kubernetes("kube-proxy", 30),
+    "kubelet": _kubernetes("kubelet", 45),
     "kubectl": _kubernetes("kubectl", 30),
     # the oldest supported minor, at its first release: what passes there passes on all of them
     "kube-apiserver-oldest": _kubernetes("kube-apiserver", 240, "kubernetes-oldest"),
+    "containerd": _containerd("containerd", 60),
+    "containerd-shim-runc-v2": _containerd("containerd-shim-runc-v2", 5),
+    "ctr": _containerd("ctr", 5),
+    "pause": Own(WRAPPERS / "pause"),
+    "helm3": _helm(3, 60),
+    "helm4": _helm(4, 60),
+    "karpenter": Program(
+        WRAPPERS / "karpenter", "sigs.k8s.io/karpenter", "sigs.k8s.io/karpenter/kwok", 90
+    ),
+    "prometheus-operator": Program(
+        WRAPPERS / "prometheus-operator", _OPERATOR, f"{_OPERATOR}/cmd/operator", 60
+    ),
     # what the webhook is compared with, built when the bench asks for it
     "go-injector": Program(WRAPPERS / "go-injector", "sigs.k8s.io/controller-runtime", ".", 90),
     "kyverno": Program(

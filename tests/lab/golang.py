@@ -86,7 +86,14 @@ class Module:
         return Path(shown.stdout.strip())
 
     def build(
-        self, package: str, output: Path, ldflags: str, *, progress: Progress, lock: int
+        self,
+        package: str,
+        output: Path,
+        ldflags: str,
+        tags: str = "",
+        *,
+        progress: Progress,
+        lock: int,
     ) -> None:
         """Build `package` into `output`, with a sign of life while it lasts.
 
@@ -95,7 +102,8 @@ class Module:
         :raises GoError: the compiler failed; the message ends with what it said.
         """
         command = [find_go(), "build", "-mod=readonly", "-trimpath", "-buildvcs=false"]
-        command += ["-ldflags", f"-s -w {ldflags}".strip(), "-o", str(output), package]
+        command += ["-ldflags", f"-s -w {ldflags}".strip(), "-tags", tags]
+        command += ["-o", str(output), package]
         environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
         text = f"building {output.name}"
         try:
