@@ -45,7 +45,10 @@ class StatusCollector(Collector):
         text = "What a person lets the agent do: 1 for the present mode, 0 for the others."
         modes = {mode: float(mode == status.mode) for mode in (*Mode, UNKNOWN_MODE)}
         yield _labelled("mode", text, "mode", modes)
-        yield _gauge("gate_open", "Whether the gate was opened and is.", float(status.is_gate_open))
+        is_open = status.is_gate_open and status.closed_since_seconds is None
+        yield _gauge("gate_open", "Whether the gate was opened and is.", float(is_open))
+        text = "For how long this process has known a gate taint on its Node; 0: none stands."
+        yield _gauge("gate_closed_seconds", text, status.gate_closed_seconds)
         if status.gate_opened_seconds is not None:
             text = "Seconds from the start of the process to the first open gate."
             yield _gauge("gate_opened_seconds", text, status.gate_opened_seconds)

@@ -288,7 +288,9 @@ class _Published:
             self._status.waiting_for = str(done.refused[0])
         else:
             self._status.is_published = True
-        if not wanted.open_gate or done.view.gate_taints(wanted.taint_keys):
+        is_closed = bool(done.view.gate_taints(wanted.taint_keys))
+        self._status.gate_seen(is_closed=is_closed)
+        if not wanted.open_gate or is_closed:
             return
         self._status.is_gate_open = True
         if self._status.gate_opened_seconds is None:

@@ -31,6 +31,8 @@ class Status:
     Counts and the last report; any thread may add, the metrics read.
 
     ``gate_opened_seconds`` is the time from exec to the first open gate, None before.
+    ``closed_since_seconds`` is the monotonic time since when a gate taint is known to stand, None
+    while none does; a process that has not read its Node yet takes it for closed.
     ``mode`` is what a person lets the agent do, "unknown" while the Node was never read.
     ``alive_seconds`` is the monotonic time of the loop's last turn, or when it means to wake.
     """
@@ -42,6 +44,7 @@ class Status:
     is_settings_valid: bool = True
     waiting_for: str = "the first pass"
     gate_opened_seconds: float | None = None
+    closed_since_seconds: float | None = field(default_factory=time.monotonic)
     mode: str = "apply"
     alive_seconds: float = field(default_factory=time.monotonic)
     last_pass_timestamp_seconds: float = 0.0
@@ -53,6 +56,19 @@ class Status:
     contested: frozenset[str] = frozenset()
     connections_healed: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def gate_closed_seconds(self) -> float:
+        """Return for how long a gate taint has stood, 0 while none does."""
+        since = self.closed_since_seconds
+        return 0.0 if since is None else time.monotonic() - since
+
+    def gate_seen(self, *, is_closed: bool) -> None:
+        """Note whether a gate taint stands on the Node."""
+        if not is_closed:
+            self.closed_since_seconds = None
+        elif self.closed_since_seconds is None:
+            self.closed_since_seconds = time.monotonic()
 
     def requested(self, verb: str, code: int) -> None:
         """Count one request to the API server; code 0 is one that got no answer."""

@@ -103,6 +103,7 @@ def test_every_documented_metric_is_served(stage: Stage) -> None:
     assert {key: values.get(key) for key in expected} == expected
     assert all(value == 1 for key, value in values.items() if key.startswith(f"{prefix}_check"))
     assert 0 < values[f"{prefix}_gate_opened_seconds"] < 60
+    assert values[f"{prefix}_gate_closed_seconds"] == 0
     assert 0 < values[f"{prefix}_last_pass_duration_seconds"] < 60
     assert values[f"{prefix}_last_pass_timestamp_seconds"] > 1.7e9
 
