@@ -127,6 +127,17 @@ ITEMS: Mapping[str, Item] = {
     "karpenter": Program(
         WRAPPERS / "karpenter", "sigs.k8s.io/karpenter", "sigs.k8s.io/karpenter/kwok", 90
     ),
+    "karpenter-crds": Text(
+        WRAPPERS / "karpenter",
+        "sigs.k8s.io/karpenter",
+        (
+            "pkg/apis/crds/karpenter.sh_nodeclaims.yaml",
+            "pkg/apis/crds/karpenter.sh_nodeoverlays.yaml",
+            "pkg/apis/crds/karpenter.sh_nodepools.yaml",
+            "pkg/apis/crds/autoscaling.x-k8s.io_capacitybuffers.yaml",
+            "kwok/apis/crds/karpenter.kwok.sh_kwoknodeclasses.yaml",
+        ),
+    ),
     "prometheus-operator": Program(
         WRAPPERS / "prometheus-operator", _OPERATOR, f"{_OPERATOR}/cmd/operator", 60
     ),
