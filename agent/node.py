@@ -12,15 +12,8 @@ from collections.abc import Mapping
 from agent.facts import NodeFacts
 from agent.state import LinkName, Outcome
 from common import names
+from common.node_patches import Taint, is_gate
 from common.record import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Taint:
-    """One entry of ``spec.taints``; garbage reads as empty texts, so that indexes still count."""
-
-    key: str
-    effect: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +88,6 @@ class Wanted:
     beat_seconds: int = 0
     is_held: bool = False
     profile: str = ""  # the profile's name, "" for the file's top level
-
-
-def is_gate(taint: Taint, keys: tuple[str, ...]) -> bool:
-    """Return whether this taint is one of ours to remove; another effect is somebody else's."""
-    return taint.key in keys and taint.effect == names.TAINT_EFFECT
 
 
 def decode_state(text: str) -> dict[str, object]:

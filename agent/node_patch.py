@@ -1,22 +1,23 @@
 """
 Compare a Node with what it shall say, and write the patches that make it so.
 
-Pure. The patches are safe beside other writers: ``spec.taints`` is an atomic list, so a merge
-patch would replace all of it; a JSON Patch (RFC 6902) that tests an entry's key and effect before
-it removes that index takes away our own taint or fails as a whole. Every patch also holds the
-Node's uid, so that a Node made anew under the same name is read before it is written.
+Pure. The patches are safe beside other writers: ``common.node_patches`` says how.
 """
 
 import json
 import time
 from collections.abc import Mapping
 
-from agent.node import Condition, NodeView, Wanted, decode_state, is_gate
+from agent.node import Condition, NodeView, Wanted, decode_state
 from agent.state import Outcome
 from common import names
-
-Operation = dict[str, object]
-"""One operation of a JSON Patch."""
+from common.node_patches import (
+    Operation,
+    condition_removal,
+    map_operations,
+    taint_operations,
+    with_uid,
+)
 
 EVENT_NAMESPACE = "default"
 """Where events about objects without a namespace must live (core/v1 Event validation)."""
@@ -37,9 +38,9 @@ def node_patch(view: NodeView, wanted: Wanted, now_seconds: float) -> list[Opera
     changes = [
         *_map_operations(view, "labels", view.labels, labels),
         *_map_operations(view, "annotations", view.annotations, annotations),
-        *(_taint_operations(view, wanted.taint_keys) if wanted.open_gate else []),
+        *(taint_operations(view.taints, wanted.taint_keys) if wanted.open_gate else []),
     ]
-    return [_test("/metadata/uid", view.uid), *changes] if changes else []
+    return with_uid(view.uid, changes)
 
 
 def condition_patch(view: NodeView, wanted: Wanted, now_seconds: float) -> Operation | None:
@@ -88,21 +89,14 @@ def clear_patch(view: NodeView, taint_keys: tuple[str, ...]) -> list[Operation]:
     changes = [
         *_map_operations(view, "labels", view.labels, labels),
         *_map_operations(view, "annotations", view.annotations, {names.ANNOTATION_STATE: None}),
-        *_taint_operations(view, taint_keys),
+        *taint_operations(view.taints, taint_keys),
     ]
-    return [_test("/metadata/uid", view.uid), *changes] if changes else []
+    return with_uid(view.uid, changes)
 
 
 def clear_condition_patch(view: NodeView) -> Operation | None:
-    """
-    Return the strategic merge patch that takes our condition away, None when there is none.
-
-    Source: Kubernetes, "Update API Objects in Place Using kubectl patch", directive ``$patch``.
-    """
-    if view.condition is None:
-        return None
-    gone = {"type": names.CONDITION, "$patch": "delete"}
-    return {"metadata": {"uid": view.uid}, "status": {"conditions": [gone]}}
+    """Return the strategic merge patch that takes our condition away, None when there is none."""
+    return condition_removal(view.uid) if view.condition else None
 
 
 def state_annotation(view: NodeView, wanted: Wanted, now_seconds: float) -> str:
@@ -193,38 +187,4 @@ def _wanted_maps(
 def _map_operations(
     view: NodeView, field: str, have: Mapping[str, str], want: Mapping[str, str | None]
 ) -> list[Operation]:
-    setting = {key: v for key, v in want.items() if v is not None and have.get(key) != v}
-    path = f"/metadata/{field}"
-    if field in view.missing_maps:
-        # adding the map would replace one made meanwhile: the test fails then
-        whole: Operation = {"op": "add", "path": path, "value": setting}
-        return [_test(path, None), whole] if setting else []
-    operations: list[Operation] = []
-    for key, value in want.items():
-        place = f"{path}/{_escape(key)}"
-        if key in setting:
-            operations.append({"op": "add", "path": place, "value": value})
-        elif value is None and key in have:
-            operations.append({"op": "remove", "path": place})
-    return operations
-
-
-def _taint_operations(view: NodeView, keys: tuple[str, ...]) -> list[Operation]:
-    """Return test, test, remove for each gate taint, the highest index first."""
-    operations: list[Operation] = []
-    for index in reversed(range(len(view.taints))):
-        taint, path = view.taints[index], f"/spec/taints/{index}"
-        if is_gate(taint, keys):
-            operations.append(_test(f"{path}/key", taint.key))
-            operations.append(_test(f"{path}/effect", taint.effect))
-            operations.append({"op": "remove", "path": path})
-    return operations
-
-
-def _test(path: str, value: str | None) -> Operation:
-    return {"op": "test", "path": path, "value": value}
-
-
-def _escape(key: str) -> str:
-    """Return the key as one step of a JSON Pointer (RFC 6901 section 3)."""
-    return key.replace("~", "~0").replace("/", "~1")
+    return map_operations(field, have, want, is_missing=field in view.missing_maps)

@@ -17,8 +17,9 @@ from agent.cluster.errors import Call, ClusterError, ConflictError, ServerError,
 from agent.cluster.stream import NodeStream
 from agent.cluster.wire import Request, Response, quoted
 from agent.node import NodeView, node_view
-from agent.node_patch import EVENT_NAMESPACE, Operation
+from agent.node_patch import EVENT_NAMESPACE
 from common import names
+from common.node_patches import Operation
 
 if TYPE_CHECKING:
     from agent.volumes import Volume

@@ -15,8 +15,9 @@ from agent.cluster.backoff import Backoff
 from agent.cluster.client import ClusterClient
 from agent.cluster.errors import ClusterError, ConflictError, ForbiddenError, StaleError
 from agent.node import NodeView, Wanted
-from agent.node_patch import Operation, condition_patch, condition_status, event_body, node_patch
+from agent.node_patch import condition_patch, condition_status, event_body, node_patch
 from agent.state import Outcome
+from common.node_patches import Operation
 from common.record import dataclass
 
 _EVENTS_LIMIT = 16  # events that wait while the API server is away
