@@ -1,0 +1,146 @@
+{{/* The chart's name. */}}
+{{- define "tunegate.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The beginning of every object's name: short enough that the longest suffix fits. */}}
+{{- define "tunegate.fullname" -}}
+{{- $name := include "tunegate.name" . }}
+{{- $full := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) }}
+{{- default $full .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "tunegate.agentName" -}}
+{{ include "tunegate.fullname" . }}-agent
+{{- end }}
+
+{{- define "tunegate.webhookName" -}}
+{{ include "tunegate.fullname" . }}-webhook
+{{- end }}
+
+{{/* The ConfigMap of NFS servers that the webhook's leader writes and agents mount. */}}
+{{- define "tunegate.storageConfigMap" -}}
+{{ dig "storage" "configMap" (printf "%s-storage-endpoints" (include "tunegate.fullname" .)) .Values.webhook.config }}
+{{- end }}
+
+{{- define "tunegate.agentAccount" -}}
+{{ default (include "tunegate.agentName" .) .Values.agent.serviceAccount.name }}
+{{- end }}
+
+{{- define "tunegate.webhookAccount" -}}
+{{ default (include "tunegate.webhookName" .) .Values.webhook.serviceAccount.name }}
+{{- end }}
+
+{{/* Selector labels: never changed, so never a version. Call with (list . "agent"). */}}
+{{- define "tunegate.selectorLabels" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ include "tunegate.name" $root }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+
+{{/* Labels of an object. Call with (list . "agent"). */}}
+{{- define "tunegate.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "tunegate.selectorLabels" . }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+app.kubernetes.io/part-of: tunegate
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- with $root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Labels of a pod: without versions, so that a new chart alone restarts nothing. */}}
+{{- define "tunegate.podLabels" -}}
+{{ include "tunegate.selectorLabels" . }}
+app.kubernetes.io/part-of: tunegate
+{{- with (index . 0).Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* An image's reference. Call with (list . .Values.agent.image). */}}
+{{- define "tunegate.image" -}}
+{{- $root := index . 0 -}}{{- $image := index . 1 -}}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}
+{{ $image.repository }}:{{ default $root.Chart.AppVersion $image.tag }}
+{{- end }}
+{{- end }}
+
+{{/*
+A volume with the pod's own token, certificate authority and namespace: what automounting gives,
+written out, so that no container gets it which does not name it.
+*/}}
+{{- define "tunegate.apiAccessVolume" -}}
+name: api-access
+projected:
+  defaultMode: 0444
+  sources:
+    - serviceAccountToken:
+        path: token
+        expirationSeconds: 3607
+    - configMap:
+        name: kube-root-ca.crt
+        items:
+          - key: ca.crt
+            path: ca.crt
+    - downwardAPI:
+        items:
+          - path: namespace
+            fieldRef:
+              fieldPath: metadata.namespace
+{{- end }}
+
+{{- define "tunegate.apiAccessMount" -}}
+name: api-access
+mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+readOnly: true
+{{- end }}
+
+{{/* The agent's settings file as JSON, which starts faster than YAML. */}}
+{{- define "tunegate.agentConfig" -}}
+{{- $own := dict "gate" (dict "taints" .Values.gate.taints) "storage" (dict "endpointsFile" "/etc/tunegate/storage/endpoints") -}}
+{{ mergeOverwrite $own (deepCopy .Values.agent.config) | toJson }}
+{{- end }}
+
+{{/* The agent's port; 0: it has no server. */}}
+{{- define "tunegate.agentPort" -}}
+{{ dig "server" "port" 9469 .Values.agent.config | int }}
+{{- end }}
+
+{{/* One term for each GPU label; terms are ORed. */}}
+{{- define "tunegate.gpuNodeSelectorTerms" -}}
+{{- range $key, $values := .Values.agent.gpuLabels -}}
+- matchExpressions:
+    - key: {{ $key }}
+      {{- if kindIs "slice" $values }}
+      operator: In
+      values: {{ toJson $values }}
+      {{- else }}
+      operator: Exists
+      {{- end }}
+{{ end }}
+{{- end }}
+
+{{/* "yes" where the settings, or a profile's, ask for what PersistentVolumes want. */}}
+{{- define "tunegate.agentReadsVolumes" -}}
+{{- $asks := dig "nfs" "persistentVolumes" false .Values.agent.config }}
+{{- range .Values.agent.config.profiles }}
+{{- $asks = or $asks (dig "settings" "nfs" "persistentVolumes" false .) }}
+{{- end }}
+{{- if $asks }}yes{{ end }}
+{{- end }}
+
+{{/* What a probe of the agent asks. Call with (list . "/healthz"). */}}
+{{- define "tunegate.agentProbe" -}}
+{{- $address := dig "server" "address" "" (index . 0).Values.agent.config -}}
+path: {{ index . 1 }}
+port: metrics
+{{- if not (has $address (list "" "0.0.0.0" "::")) }}
+host: {{ $address | quote }}
+{{- end }}
+{{- end }}
