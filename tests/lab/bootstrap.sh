@@ -13,7 +13,7 @@ readonly UV_VERSION=0.13.8
 readonly LAB_PACKAGES=(
   iproute2 nftables ethtool iputils-ping nfs-ganesha nfs-ganesha-mem nfs-ganesha-vfs
   libnfs-utils util-linux procps ca-certificates busybox curl dash tini
-  qemu-system-x86 mmdebstrap debian-archive-keyring e2fsprogs
+  qemu-system-x86 mmdebstrap debian-archive-keyring e2fsprogs buildah
 )
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 readonly root
