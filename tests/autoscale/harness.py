@@ -11,7 +11,7 @@ A pool that Karpenter scales from nothing, and agents on the Nodes it makes.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from common.names import GATE_TAINTS, TAINT_EFFECT
 from tests.e2e.harness import PROGRAM, Agent, await_, taints
@@ -134,7 +134,10 @@ class Scaler:
         return await_(found, f"an event about {pod}: {text}", WAIT_SECONDS)
 
     def register(
-        self, claim: Object, node_taints: Sequence[Object], labels: dict[str, str] | None = None
+        self,
+        claim: Object,
+        node_taints: Sequence[Mapping[str, str]],
+        labels: Mapping[str, str] | None = None,
     ) -> str:
         """
         Do what a kubelet does on a machine that the cloud has made: create the Node.
@@ -153,7 +156,7 @@ class Scaler:
                     "labels": own,
                     "annotations": {KWOK_ANNOTATION: "fake"},
                 },
-                "spec": {"providerID": status["providerID"], "taints": list(node_taints)},
+                "spec": {"providerID": status["providerID"], "taints": [*map(dict, node_taints)]},
                 "status": {key: status[key] for key in ("capacity", "allocatable")},
             }
         )

@@ -5,18 +5,23 @@ import pytest
 from common.names import LABEL_NETWORK, STARTUP_TAINT
 from tests.autoscale.harness import (
     GPU_TAINT,
+    WAIT_SECONDS,
     Scaler,
     bare_pod,
     gate_keys,
     is_gated,
     is_initialized,
+    is_launched,
     node_of,
     opened,
 )
 from tests.e2e.harness import await_, label, taints
 from tests.lab.api import object_path
 from tests.lab.karpenter import (
+    DO_NOT_SYNC,
     INITIALIZED,
+    REGISTERED,
+    UNREGISTERED,
     node_class,
     node_pool,
 )
@@ -49,3 +54,82 @@ def test_a_pending_pod_makes_one_node_that_opens_and_takes_it(scaler: Scaler) ->
     await_(lambda: scaler.requests(node) == JOIN, "four requests and a watch")
     assert opened(agent) == 1
     assert len(scaler.claims()) == 1
+
+
+@pytest.mark.parametrize(("labels", "times"), [({}, 2), ({DO_NOT_SYNC: "true"}, 1)])
+def test_a_gate_that_registration_puts_back_is_opened_again(
+    scaler: Scaler, labels: dict[str, str], times: int
+) -> None:
+    """An agent faster than Karpenter sees its taint return (karpenter#1772), unless told not to."""
+    scaler.offer(node_class(registration_delay="1h"), POOL)
+    pod = scaler.ask("vllm")
+    claim = scaler.await_claim(is_launched, "a machine asked for")
+    scaler.karpenter.pause()
+    node = scaler.register(claim, [GPU_TAINT, UNREGISTERED, GATE], labels)
+    agent = scaler.join(node)
+    scaler.await_opened(agent, 1)
+    scaler.karpenter.resume()
+    scaler.await_node(node, lambda one: label(one, REGISTERED) == "true")
+    scaler.await_opened(agent, times)
+    scaler.await_claim(is_initialized, "the claim initialised")
+    scaler.await_bound(pod, node)
+    assert opened(agent) == times
+    assert len(scaler.claims()) == 1
+
+
+def test_a_gate_put_back_on_an_initialised_node_buys_no_second(scaler: Scaler) -> None:
+    """To Karpenter it is an ordinary taint by then: open again, the node takes the next pod."""
+    scaler.offer(node_class(), POOL)
+    first = scaler.ask("first")
+    node = node_of(scaler.await_claim(is_gated, "a claim that waits for the startup taint"))
+    agent = scaler.join(node)
+    scaler.await_bound(first, node)
+    scaler.await_claim(is_initialized, "the claim initialised")
+    for times in (2, 3):
+        scaler.put_gate_back(node, STARTUP_TAINT)
+        scaler.await_opened(agent, times)
+    scaler.admin.delete(first)
+    scaler.admin.wait_for(first, lambda pod: not pod)
+    second = scaler.ask("second")
+    scaler.await_bound(second, node)
+    assert len(scaler.claims()) == 1
+
+
+def test_a_node_made_again_under_its_name_is_opened_again(scaler: Scaler) -> None:
+    """The kubelet registers anew, with all its taints: another uid, the same agent process."""
+    scaler.offer(node_class(registration_delay="1h"), POOL)
+    pod = scaler.ask("vllm")
+    claim = scaler.await_claim(is_launched, "a machine asked for")
+    node = scaler.register(claim, [GPU_TAINT, UNREGISTERED, GATE])
+    agent = scaler.join(node)
+    scaler.await_bound(pod, node)
+    scaler.karpenter.pause()
+    path = f"/api/v1/nodes/{node}"
+    uid = scaler.node(node)["metadata"]["uid"]
+    scaler.drop(path)
+    scaler.admin.wait_for(path, lambda one: not one)
+    scaler.register(claim, [GPU_TAINT, UNREGISTERED, GATE])
+    seen = scaler.await_node(node, lambda one: not gate_keys(one))
+    assert seen["metadata"]["uid"] != uid
+    scaler.await_node(node, lambda one: label(one, LABEL_NETWORK) == "tuned")
+    assert opened(agent) >= 2
+
+
+def test_a_deleted_node_is_replaced_and_the_new_one_opens(scaler: Scaler) -> None:
+    """Karpenter takes the machine back and buys another, which starts behind the gate."""
+    scaler.offer(node_class(), POOL)
+    first = scaler.ask("first")
+    old = scaler.await_claim(is_gated, "a claim that waits for the startup taint")
+    agent = scaler.join(node_of(old))
+    scaler.await_bound(first, node_of(old))
+    scaler.await_claim(is_initialized, "the claim initialised")
+    scaler.admin.delete(object_path(old))
+    scaler.admin.wait_for(object_path(old), lambda claim: not claim, WAIT_SECONDS)
+    scaler.admin.wait_for(f"/api/v1/nodes/{node_of(old)}", lambda node: not node, WAIT_SECONDS)
+    agent.process.kill()
+    second = scaler.ask("second")
+    new = scaler.await_claim(is_gated, "a second claim")
+    assert new["metadata"]["name"] != old["metadata"]["name"]
+    scaler.join(node_of(new))
+    scaler.await_bound(second, node_of(new))
+    scaler.await_claim(is_initialized, "the second claim initialised")
