@@ -40,23 +40,39 @@ TIMESTAMP = "0"  # one time for all files and layers: the same input gives the s
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One image that a Dockerfile makes: what it is called and what goes in, beside the base."""
+    """
+    One image that a Dockerfile makes.
+
+    Attributes:
+        inputs: what goes in, beside the Dockerfile and the base.
+        context: the folder that the Dockerfile copies from.
+    """
 
     dockerfile: str
     inputs: tuple[str, ...]
     about_seconds: int
+    context: str = "."
 
 
 RECIPES: Mapping[str, Recipe] = {
     "agent": Recipe("Dockerfile.agent", ("agent", "common", "images"), 15),
     "webhook": Recipe("Dockerfile.webhook", ("cli", "common", "images", "webhook"), 60),
+    "vllm": Recipe(
+        "tests/lab/vllm_image/Dockerfile",
+        ("tests/lab/vllm_image", "tests/webhook_hook/vllm_stand_in.py", "tests/data/vllm"),
+        5,
+        "tests",
+    ),
 }
 NAMES = ("python", *RECIPES)
 
 
 def tag(name: str) -> str:
     """Return what an image is called in its archive and on the nodes."""
-    return f"localhost/tunegate-{name}:test"
+    # the webhook knows vLLM by its image, too
+    return (
+        "localhost/vllm/vllm-openai:test" if name == "vllm" else f"localhost/tunegate-{name}:test"
+    )
 
 
 def base_image(progress: Progress | None = None) -> Path:
@@ -72,6 +88,11 @@ def agent_image(progress: Progress | None = None) -> Path:
 def webhook_image(progress: Progress | None = None) -> Path:
     """Return the archive of webhook and command line, `localhost/tunegate-webhook:test`."""
     return image("webhook", progress)
+
+
+def vllm_image(progress: Progress | None = None) -> Path:
+    """Return the archive of vLLM's stand-in, `localhost/vllm/vllm-openai:test`."""
+    return image("vllm", progress)
 
 
 def image(name: str, progress: Progress | None = None) -> Path:
@@ -101,9 +122,9 @@ def build(name: str, base: Path, archive: Path, progress: Progress, lock: int) -
     options += ["--build-arg", f"PYTHON_IMAGE={tag('python')}"]
     if CA_FILE.is_file():
         options += ["--secret", f"id=ca,src={CA_FILE}"]
-    dockerfile = ROOT / RECIPES[name].dockerfile
-    text = f"building the image of {name}"
-    buildah.run(text, "bud", *options, "-f", str(dockerfile), "-t", tag(name), str(ROOT))
+    dockerfile, context = ROOT / RECIPES[name].dockerfile, ROOT / RECIPES[name].context
+    options += ["-f", str(dockerfile), "-t", tag(name), str(context)]
+    buildah.run(f"building the image of {name}", "bud", *options)
     buildah.write(name, archive)
 
 

@@ -2,9 +2,9 @@
 A server that behaves as vLLM does where a preStop hook looks: its own process, run as a script.
 
 Its socket is bound before it "loads" and listens only then; /metrics is a recorded answer, with the
-gauges set to what is really in flight; /stream/N answers in N pieces; SIGTERM ends everything at
-once, but the first one is swallowed while loading. The only argument is a JSON object, see
-Behaviour. The first line that it prints is its port, the last one says how it ended.
+gauges set to what is really in flight; /stream/N and /v1/completions answer in pieces; SIGTERM ends
+everything at once, but the first one is swallowed while loading. The only argument is a JSON
+object, see Behaviour. The first line that it prints is its port, the last one says how it ended.
 """
 
 import json
@@ -153,6 +153,19 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._send(404, "")
 
+    def do_POST(self) -> None:
+        """Answer /v1/completions with one token for each of `max_tokens`, as a stream if asked."""
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path != "/v1/completions":
+            self._send(404, "")
+            return
+        tokens = int(asked.get("max_tokens", 16))
+        if asked.get("stream"):
+            self.engines.run(lambda: self._stream(tokens, _completion, b"data: [DONE]\n\n"))
+        else:
+            self.engines.run(lambda: time.sleep(tokens * PIECE_SECONDS))
+            self._send(200, json.dumps({"choices": [{"index": 0, "text": " x" * tokens}]}))
+
     def _send(self, status: int, text: str, location: str = "") -> None:
         body = text.encode()
         self.send_response(status)
@@ -170,13 +183,21 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _stream(self, pieces: int) -> None:
+    def _stream(
+        self,
+        pieces: int,
+        content: Callable[[int], bytes] = b"data: %d\n\n".__mod__,
+        end: bytes = b"",
+    ) -> None:
         self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         for number in range(pieces):
-            self._piece(b"data: %d\n\n" % number)
+            self._piece(content(number))
             time.sleep(PIECE_SECONDS)
+        if end:
+            self._piece(end)
         self._piece(b"")
 
     def _piece(self, data: bytes) -> None:
@@ -185,6 +206,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_words: object) -> None:
         """Keep the log for what tests read."""
+
+
+def _completion(number: int) -> bytes:
+    """Return one event of a streamed completion."""
+    event = {"object": "text_completion", "choices": [{"index": 0, "text": f" {number}"}]}
+    return f"data: {json.dumps(event)}\n\n".encode()
 
 
 class BoundServer(ThreadingHTTPServer):
@@ -205,9 +232,8 @@ class BoundServer(ThreadingHTTPServer):
         self.socket.listen(128)
 
 
-def main() -> None:
+def serve(behaviour: Behaviour) -> None:
     """Bind, import, load, serve."""
-    behaviour = Behaviour(**json.loads(sys.argv[1]))
     server = BoundServer(behaviour.host, behaviour.port)
     print(server.server_address[1], "importing", sep="\n", flush=True)
     time.sleep(behaviour.imports_seconds)
@@ -242,4 +268,4 @@ def end(how: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(Behaviour(**json.loads(sys.argv[1])))
