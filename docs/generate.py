@@ -1,5 +1,7 @@
 """
-Write the tables of the pages in docs/ that say what the code knows: ``make docs``.
+Write what says again what the code knows: ``make docs``.
+
+The tables of the pages in docs/ and of the chart's README, and the chart's values.schema.json.
 
 A table stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; a test fails when what
 stands there is not what would be written.
@@ -10,15 +12,20 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from docs import agent_tables, warning_tables, webhook_tables
+from docs import agent_tables, chart_schema, chart_tables, warning_tables, webhook_tables
 
 FOLDER = Path(__file__).parent
 PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "agent.md": agent_tables.TABLES,
     "warnings.md": warning_tables.TABLES,
     "webhook.md": webhook_tables.TABLES,
+    "../charts/tunegate/README.md": chart_tables.TABLES,
 }
-"""The tables of each page."""
+"""The tables of each page, by its path from docs/."""
+FILES: Mapping[str, Callable[[], str]] = {
+    "../charts/tunegate/values.schema.json": chart_schema.values_schema,
+}
+"""Files that are written whole."""
 _PLACE = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -33,10 +40,12 @@ def names(page: str) -> set[str]:
 
 
 def main() -> int:
-    """Write the pages; return 0."""
+    """Write the pages and files; return 0."""
     for name, tables in PAGES.items():
         path = FOLDER / name
         path.write_text(written(path.read_text(), tables))
+    for name, text in FILES.items():
+        (FOLDER / name).write_text(text())
     return 0
 
 

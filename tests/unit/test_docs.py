@@ -18,7 +18,7 @@ from agent.schema import SETTINGS
 from agent.state import CHECKS, Outcome, Reason
 from common.names import AGENT_METRIC_PREFIX
 from common.telemetry import VERSION
-from docs.generate import PAGES, names, written
+from docs.generate import FILES, PAGES, names, written
 
 DOCUMENT = Path("docs/agent.md").read_text()
 
@@ -41,6 +41,12 @@ def test_the_tables_are_as_they_are_written_from_the_code(name: str) -> None:
     page = (Path("docs") / name).read_text()
     assert written(page, PAGES[name]) == page
     assert names(page) == set(PAGES[name])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_files_are_as_they_are_written_from_the_code(name: str) -> None:
+    """`make docs` would change nothing of what it writes whole."""
+    assert (Path("docs") / name).read_text() == FILES[name]()
 
 
 def test_the_glossary_names_nothing_that_is_gone() -> None:
@@ -110,5 +116,7 @@ def test_the_example_of_profiles_can_be_used() -> None:
 
 
 def test_versions_agree() -> None:
-    """pyproject.toml and the programs say the same version."""
+    """pyproject.toml, the chart and the programs say the same version."""
     assert f'version = "{VERSION}"' in Path("pyproject.toml").read_text()
+    chart = Path("charts/tunegate/Chart.yaml").read_text().splitlines()
+    assert {f"version: {VERSION}", f"appVersion: {VERSION}"} <= set(chart)
