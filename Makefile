@@ -1,7 +1,7 @@
 # Every target sets up what it needs by itself; see tests/lab/bootstrap.sh.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test vm-test soak demo bench lab-up lab-shell lab-down docs clean lint
+.PHONY: help setup check test e2e vm-test soak demo bench lab-up lab-shell lab-down docs clean lint
 MAKEFLAGS += --no-print-directory
 
 BOOTSTRAP := tests/lab/bootstrap.sh
@@ -14,7 +14,7 @@ export TUNEGATE_VM_KERNEL := $(KERNEL)
 endif
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what the tests and the demo need (root; minutes once, then a second)
 	@$(BOOTSTRAP) all
@@ -33,6 +33,10 @@ test: ## everything: `make check`, and all tests on the real parts (root)
 	@$(BOOTSTRAP) all
 	@$(MAKE) lint
 	@$(NO_SKIPS) .venv/bin/pytest
+
+e2e: ## the chart on a real cluster: two kubelets with containerd, the real images (root)
+	@$(BOOTSTRAP) all
+	@$(NO_SKIPS) .venv/bin/pytest tests/cluster
 
 vm-test: ## what the agent does to real NFS mounts, in a guest (root; KERNEL=6.1 for the older one)
 	@$(BOOTSTRAP) all

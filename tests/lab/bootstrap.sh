@@ -14,6 +14,7 @@ readonly LAB_PACKAGES=(
   iproute2 nftables ethtool iputils-ping nfs-ganesha nfs-ganesha-mem nfs-ganesha-vfs
   libnfs-utils util-linux procps ca-certificates busybox curl dash tini
   qemu-system-x86 mmdebstrap debian-archive-keyring e2fsprogs buildah
+  runc containernetworking-plugins
 )
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 readonly root

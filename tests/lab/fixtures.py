@@ -1,5 +1,5 @@
 """
-Fixtures of the lab, each one for a whole file of tests.
+Fixtures of the lab, each one for a whole file of tests; the cluster is one for the whole session.
 
 tests/conftest.py names this module as a plug-in. Where the machine cannot hold a lab they skip and
 say why.
@@ -10,6 +10,8 @@ from contextlib import closing, contextmanager
 
 import pytest
 
+from tests.lab import cluster as real_cluster
+from tests.lab.cluster import Cluster
 from tests.lab.lab import Lab, missing_programs
 from tests.lab.process import LabDir
 from tests.lab.world import World
@@ -41,6 +43,16 @@ def nfs_world() -> Iterator[Lab]:
 def lab() -> Iterator[Lab]:
     """Give everything: the network, both NFS servers, the control plane and kwok."""
     with _lab(nfs=True, control_plane=True) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Give a real cluster of two nodes; who changes it puts it back as it was."""
+    lacking = real_cluster.missing_programs()
+    if lacking:
+        pytest.skip(f"a cluster needs {', '.join(lacking)}: run `make setup` as root")
+    with closing(Cluster.up()) as made:
         yield made
 
 

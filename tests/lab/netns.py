@@ -23,9 +23,12 @@ class Namespace:
         self.name = f"tg-{lab_dir.lab_id}-{role}"
         self._lab_dir = lab_dir
         lab_dir.register_netns(self.name)
-        subprocess.run(["ip", "netns", "add", self.name], check=True, capture_output=True)
-        # addresses are usable at once: nobody else is on these links
-        self.script([f"echo 0 > /proc/sys/net/ipv6/conf/{conf}/accept_dad" for conf in _CONFS])
+        self._make()
+
+    def remake(self) -> None:
+        """Put a new, empty namespace in its place; who is in the old one stays there."""
+        subprocess.run(["ip", "netns", "delete", self.name], check=True, capture_output=True)
+        self._make()
 
     @property
     def path(self) -> Path:
@@ -103,6 +106,11 @@ class Namespace:
                 _setns(before)
         finally:
             os.close(before)
+
+    def _make(self) -> None:
+        subprocess.run(["ip", "netns", "add", self.name], check=True, capture_output=True)
+        # addresses are usable at once: nobody else is on these links
+        self.script([f"echo 0 > /proc/sys/net/ipv6/conf/{conf}/accept_dad" for conf in _CONFS])
 
 
 def _setns(descriptor: int) -> None:

@@ -30,7 +30,6 @@ _CONFIG: Final = {
     "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
     "kind": "KubeProxyConfiguration",
     "mode": "nftables",
-    "hostnameOverride": NODE,
     "nftables": {"minSyncPeriod": "100ms"},
     "healthzBindAddress": "127.0.0.1:10256",
     "metricsBindAddress": "127.0.0.1:10249",
@@ -85,8 +84,15 @@ class PodNetwork:
 class KubeProxy:
     """kube-proxy beside the API server, with a Node object for it to belong to."""
 
-    def __init__(self, lab_dir: LabDir, control_plane: ControlPlane, namespace: Namespace) -> None:
-        """Prepare; nothing runs yet."""
+    def __init__(
+        self,
+        lab_dir: LabDir,
+        control_plane: ControlPlane,
+        namespace: Namespace,
+        node: str = NODE,
+    ) -> None:
+        """Prepare; nothing runs yet. A Node of that name has to be there, or it waits for one."""
+        self._node = node
         self._lab_dir = lab_dir
         self._control_plane = control_plane
         self._namespace = namespace
@@ -98,11 +104,16 @@ class KubeProxy:
         Raises:
             TimeoutError: It has not within a minute; the message ends with its log.
         """
-        kubeconfig = self._control_plane.client_kubeconfig("kube-proxy", ["system:masters"])
+        name = f"kube-proxy-{self._namespace.role}"
+        kubeconfig = self._control_plane.client_kubeconfig(name, ["system:masters"])
         file = kubeconfig.with_suffix(".config")
-        file.write_text(json.dumps(_CONFIG | {"clientConnection": {"kubeconfig": str(kubeconfig)}}))
+        mine = {
+            "hostnameOverride": self._node,
+            "clientConnection": {"kubeconfig": str(kubeconfig)},
+        }
+        file.write_text(json.dumps(_CONFIG | mine))
         argv = [str(binaries.find("kube-proxy")), f"--config={file}"]
-        process = self._lab_dir.spawn("kube-proxy", argv, netns=self._namespace.name)
+        process = self._lab_dir.spawn(name, argv, netns=self._namespace.name)
         deadline = time.monotonic() + _START_SECONDS
         while not self._has_synced():
             if process.poll() is not None or time.monotonic() > deadline:

@@ -5,6 +5,7 @@ A lab whose owner lives holds the lock on its folder; a persistent one has a fil
 else under ROOT is dead. TUNEGATE_LAB_ROOT moves the whole folder, e.g. for tests of the lab itself.
 """
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -18,6 +19,7 @@ from pathlib import Path
 
 ROOT = Path(os.environ.get("TUNEGATE_LAB_ROOT", "/run/tunegate-lab"))
 NETNS = Path("/var/run/netns")
+CGROUPS = Path("/sys/fs/cgroup")
 MARK = "TUNEGATE_LAB"
 SWEEP_SECONDS = 1.0
 SWEEP_ROUNDS = 5
@@ -103,8 +105,38 @@ def end_all(path: Path) -> None:
         if not living:
             break
         _end(living)
+    for name in lines_of(path / "cgroups"):
+        remove_cgroup(name)
     for name in lines_of(path / "namespaces"):
         subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+
+
+def make_cgroup(path: Path, name: str) -> None:
+    """Make a control group in every hierarchy, removed with the lab whose folder `path` is."""
+    with (path / "cgroups").open("a") as file:
+        file.write(f"{name}\n")
+    for hierarchy in _hierarchies():
+        group = hierarchy / name
+        group.mkdir(exist_ok=True)
+        for setting in ("cpuset.cpus", "cpuset.mems"):  # empty in version 1: nothing could run
+            if (group / setting).exists() and not (group / setting).read_text().strip():
+                (group / setting).write_text((hierarchy / setting).read_text())
+
+
+def remove_cgroup(name: str) -> None:
+    """Remove a control group and those below it; its processes have ended."""
+    for hierarchy in _hierarchies():
+        below = sorted((hierarchy / name).glob("**/"), key=lambda one: -len(one.parts))
+        for group in below:
+            with contextlib.suppress(OSError):
+                group.rmdir()
+
+
+def _hierarchies() -> list[Path]:
+    """Return the roots of all control group trees: many in version 1, one in version 2."""
+    if (CGROUPS / "cgroup.procs").exists():
+        return [CGROUPS]
+    return [one for one in CGROUPS.iterdir() if (one / "cgroup.procs").exists()]
 
 
 def _living(path: Path) -> set[int]:

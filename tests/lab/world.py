@@ -40,6 +40,8 @@ class World:
         self._cables = 0
         self._cable()
         self._address()
+        self._join_gpu()
+        self._join_solo()
 
     def cable(self, near: Namespace, link: str, far: Namespace, port: str) -> None:
         """Join two namespaces by a veth pair at full MTU, up, offloads off."""
@@ -66,15 +68,32 @@ class World:
         for node, link in ((self.gpu, "eth0"), (self.gpu, "eth1"), (self.solo, "eth0")):
             node.set_mtu(link, NODE_MTU_BYTES)
 
+    def remake(self, node: str) -> None:
+        """
+        Give a node, "gpu-0" or "solo-0", a new namespace in the place of its own, as a boot does.
+
+        Its links are new and at their first MTU; what was set in the old kernel's tables is gone.
+        """
+        namespace = self.namespaces[node]
+        ports = ("p-gpu", "st-node") if namespace is self.gpu else ("p-solo",)
+        # a veth pair ends with either of its ends, and at once; a namespace takes its time
+        self.router.near.script([f"ip link delete {port}" for port in ports])
+        namespace.remake()
+        if namespace is self.gpu:
+            self._join_gpu()
+        else:
+            self._join_solo()
+
     def _cable(self) -> None:
         near, far = self.router.near, self.router.far
-        pairs = (
-            *((self.cp, "eth0", near, "p-cp"), (self.gpu, "eth0", near, "p-gpu")),
-            *((self.solo, "eth0", near, "p-solo"), (self.gpu, "eth1", near, "st-node")),
+        self._pairs(
+            (self.cp, "eth0", near, "p-cp"),
             *((near, "mid", far, "mid"), (near, "mid2", far, "mid2")),
             *((self.nfs, "eth0", far, "st-nfs"), (self.nfs2, "eth0", far, "st-nfs2")),
         )
-        near.script([f"ip {self._veth(*pair)}" for pair in pairs])
+
+    def _pairs(self, *pairs: tuple[Namespace, str, Namespace, str]) -> None:
+        self.router.near.script([f"ip {self._veth(*pair)}" for pair in pairs])
 
     def _veth(self, here: Namespace, link: str, there: Namespace, port: str) -> str:
         """
@@ -94,17 +113,17 @@ class World:
         near, far = self.router.near, self.router.far
         _configure(
             near,
-            {"mgmt": ("10.60.0.1/24", "fd60::1/64"), "st-node": ("10.70.0.1/24", "fd70::1/64")}
+            {"mgmt": ("10.60.0.1/24", "fd60::1/64")}
             | {"mid": ("10.81.0.1/24", "fd81::1/64"), "mid2": ("10.82.0.1/24", "fd82::1/64")},
             before=[
                 "ip link add mgmt mtu 9000 type bridge",
-                *(f"ip link set p-{role} master mgmt up" for role in ("cp", "gpu", "solo")),
+                "ip link set p-cp master mgmt up",
                 *_FORWARD,
             ],
             after=[
                 *via("10.71.0.0/24", "10.81.0.2", "fd71::/64", "fd81::2"),
                 *via("10.72.0.0/24", "10.82.0.2", "fd72::/64", "fd82::2"),
-                *(_offloads_off(f"p-{role}") for role in ("cp", "gpu", "solo")),
+                _offloads_off("p-cp"),
             ],
         )
         _configure(
@@ -120,7 +139,19 @@ class World:
         _host(self.cp, "10.60.0.10/24", "fd60::10/64", "10.60.0.1", "fd60::1")
         _host(self.nfs, "10.71.0.2/24", "fd71::2/64", "10.71.0.1", "fd71::1")
         _host(self.nfs2, "10.72.0.2/24", "fd72::2/64", "10.72.0.1", "fd72::1")
+
+    def _join_solo(self) -> None:
+        near = self.router.near
+        self._pairs((self.solo, "eth0", near, "p-solo"))
+        near.script(["ip link set p-solo master mgmt up", _offloads_off("p-solo")])
         _host(self.solo, "10.60.0.30/24", "fd60::30/64", "10.60.0.1", "fd60::1")
+        self.solo.set_mtu("eth0", NODE_MTU_BYTES)
+
+    def _join_gpu(self) -> None:
+        near = self.router.near
+        self._pairs((self.gpu, "eth0", near, "p-gpu"), (self.gpu, "eth1", near, "st-node"))
+        near.script(["ip link set p-gpu master mgmt up", _offloads_off("p-gpu")])
+        _configure(near, {"st-node": ("10.70.0.1/24", "fd70::1/64")}, before=[], after=[])
         _configure(
             self.gpu,
             {"eth0": ("10.60.0.20/24", "fd60::20/64"), "eth1": ("10.70.0.20/24", "fd70::20/64")},
@@ -130,10 +161,9 @@ class World:
                 *via("10.71.0.0/24", "10.70.0.1", "fd71::/64", "fd70::1"),
                 *via("10.72.0.0/24", "10.70.0.1", "fd72::/64", "fd70::1"),
                 f"ip link set eth1 mtu {NODE_MTU_BYTES}",
+                f"ip link set eth0 mtu {NODE_MTU_BYTES}",
             ],
         )
-        for node in (self.gpu, self.solo):
-            node.set_mtu("eth0", NODE_MTU_BYTES)
 
 
 _PING = "echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range"  # as systemd sets it

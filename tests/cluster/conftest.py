@@ -1,0 +1,29 @@
+"""Fixtures of the tests on the real cluster: images that every node has, a namespace for a test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import image_archive
+from tests.lab.cluster import Cluster
+
+
+@pytest.fixture(scope="session")
+def busybox(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Give every node an image of busybox and return its name."""
+    folder: Path = tmp_path_factory.mktemp("images")
+    cluster.load_image(image_archive.pack_busybox(folder / "busybox.tar"))
+    return image_archive.BUSYBOX
+
+
+@pytest.fixture
+def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Give a namespace for one test, deleted afterwards with all that is in it."""
+    words = request.node.name.removeprefix("test_").replace("_", "-")
+    name = "".join(one for one in words if one.isalnum() or one == "-")[:60].strip("-")
+    cluster.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+    cluster.api.wait_for(account, bool)
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
