@@ -1,7 +1,8 @@
 """
 Write what says again what the code knows: ``make docs``.
 
-The tables of the pages in docs/ and of the chart's README, and the chart's values.schema.json.
+The tables of the pages in docs/ and of the chart's README, the chart's values.schema.json, and what
+is installed into the images.
 
 A table stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; a test fails when what
 stands there is not what would be written.
@@ -12,7 +13,14 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from docs import agent_tables, chart_schema, chart_tables, warning_tables, webhook_tables
+from docs import (
+    agent_tables,
+    chart_schema,
+    chart_tables,
+    image_requirements,
+    warning_tables,
+    webhook_tables,
+)
 
 FOLDER = Path(__file__).parent
 PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
@@ -24,6 +32,8 @@ PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
 """The tables of each page, by its path from docs/."""
 FILES: Mapping[str, Callable[[], str]] = {
     "../charts/tunegate/values.schema.json": chart_schema.values_schema,
+    "../images/agent.txt": image_requirements.agent,
+    "../images/webhook.txt": image_requirements.webhook,
 }
 """Files that are written whole."""
 _PLACE = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

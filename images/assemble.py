@@ -23,8 +23,9 @@ from pathlib import Path
 
 HOME = "opt/tunegate/lib"
 COMMANDS = "usr/local/bin"
-USELESS_FOLDERS = ("test", "tests", "testing", "__pycache__")
-USELESS_FILES = ("*.pyi", "py.typed", "*.c", "*.h", "*.pxd", "*.pyx", "*.so.debug")
+USELESS_FOLDERS = ("test", "tests", "__pycache__")
+USELESS_FILES = ("*.pyi", "py.typed", "*.c", "*.h", "*.pxd", "*.pyx", "RECORD")
+"""RECORD lists what pip installed; a part of it is not there any more."""
 NEVER_IMPORTED = ("ensurepip", "idlelib", "lib2to3", "pydoc_data", "tkinter", "turtledemo", "venv")
 """Parts of the standard library without bytecode: no command here imports them."""
 
@@ -45,29 +46,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--source", type=Path, required=True, help="folder with our packages")
     parser.add_argument("--site", type=Path, required=True, help="folder pip installed into")
     parser.add_argument("--root", type=Path, required=True, help="tree to write")
+    parser.add_argument("--without", action="append", default=[], help="folder nothing imports")
     parser.add_argument("--command", action="append", default=[], help="NAME=MODULE:FUNCTION")
     options = parser.parse_args(arguments)
     lib = options.root / HOME
     for folder in (options.site, options.source):
         shutil.copytree(folder, lib, dirs_exist_ok=True)
     shutil.rmtree(lib / "bin", ignore_errors=True)  # scripts of dependencies: nobody starts them
+    for folder in options.without:
+        shutil.rmtree(lib / folder)
     for path in useless(lib):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     compile_tree(lib, options.root)
     compile_standard_library(options.root)
     write_commands(options.root / COMMANDS, options.command)
     for path in options.root.rglob("*"):
-        path.chmod(0o755 if path.is_dir() or path.parent == options.root / COMMANDS else 0o644)
+        is_run = path.is_dir() or path.parent == options.root / COMMANDS
+        path.chmod(0o755 if is_run else 0o644)
     return 0
 
 
 def useless(lib: Path) -> Iterator[Path]:
     """Return what no process reads, outermost first."""
     for path in sorted(lib.rglob("*")):
-        if not path.exists():
-            continue
         patterns = USELESS_FOLDERS if path.is_dir() else USELESS_FILES
-        if any(path.match(pattern) for pattern in patterns):
+        # what it lay in may be gone by now
+        if path.exists() and any(path.match(pattern) for pattern in patterns):
             yield path
 
 

@@ -55,8 +55,8 @@ class Recipe:
 
 
 RECIPES: Mapping[str, Recipe] = {
-    "agent": Recipe("Dockerfile.agent", ("agent", "common", "images"), 15),
-    "webhook": Recipe("Dockerfile.webhook", ("cli", "common", "images", "webhook"), 60),
+    "agent": Recipe("Dockerfile.agent", ("LICENSE", "agent", "common", "images"), 15),
+    "webhook": Recipe("Dockerfile.webhook", ("LICENSE", "cli", "common", "images", "webhook"), 60),
     "vllm": Recipe(
         "tests/lab/vllm_image/Dockerfile",
         ("tests/lab/vllm_image", "tests/webhook_hook/vllm_stand_in.py", "tests/data/vllm"),
