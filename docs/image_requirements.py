@@ -29,7 +29,7 @@ def export(part: Sequence[str], layout: Sequence[str]) -> str:
 
     Raises subprocess.CalledProcessError: uv refused.
     """
-    command = [UV, "export", "--quiet", "--frozen", "--offline", "--no-dev", "--no-emit-project"]
-    return subprocess.run(
-        [*command, *part, *layout], capture_output=True, text=True, check=True
-    ).stdout
+    command = [str(UV), "export", "-q", "--frozen", "--offline", "--no-dev", "--no-emit-project"]
+    command += [*part, *layout]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout
