@@ -56,6 +56,8 @@ _PLURALS = {
     "Service": ("/api/v1", "services"),
     "ServiceAccount": ("/api/v1", "serviceaccounts"),
     "StorageClass": ("/apis/storage.k8s.io/v1", "storageclasses"),
+    "ValidatingAdmissionPolicy": (_ADMISSION, "validatingadmissionpolicies"),
+    "ValidatingAdmissionPolicyBinding": (_ADMISSION, "validatingadmissionpolicybindings"),
     "ValidatingWebhookConfiguration": (_ADMISSION, "validatingwebhookconfigurations"),
 }
 
