@@ -4,6 +4,13 @@
 {{- $mutating := list $name (printf "%s-volumes" $name) (printf "%s-nodes" $name) -}}
 {{- $certificates := dict "secret" (printf "%s-serving" $name) "service" $name "mutatingConfigurations" $mutating "validatingConfigurations" (list $name) -}}
 {{- $own := dict "certificates" $certificates "policy" (dict "file" "/etc/tunegate/policy/policy.yaml") "storage" (dict "configMap" (include "tunegate.storageConfigMap" .)) -}}
+{{- if eq (include "tunegate.webhookHasFiles" .) "yes" }}
+{{- $_ := set $own "tls" (dict "certificateFile" "/etc/tunegate/tls/tls.crt" "keyFile" "/etc/tunegate/tls/tls.key") }}
+{{- end }}
+{{- if .Values.mutatingAdmissionPolicy.enabled }}
+{{- /* what the API server injects bears no record, so the auditor would take it for missed */}}
+{{- $_ := set $own "audit" (dict "enabled" false) }}
+{{- end }}
 {{- with .Values.webhook.hooks.nodes }}{{ if .enabled }}
 {{- $pairs := list }}{{ range $key, $value := .selector }}{{ $pairs = append $pairs (printf "%s=%s" $key $value) }}{{ end }}
 {{- $_ := set $own "nodes" (dict "selector" (join "," $pairs)) }}
@@ -16,6 +23,52 @@
 {{ mergeOverwrite (dict "gateTaints" .Values.gate.taints) (deepCopy .Values.webhook.policy) | toYaml }}
 {{- end }}
 
+{{/* "yes" where certificates come as files: the webhook then keeps none, and needs no right to. */}}
+{{- define "tunegate.webhookHasFiles" -}}
+{{- if or .Values.webhook.certificates.certManager.enabled .Values.webhook.certificates.existingSecret (dig "tls" "certificateFile" "" .Values.webhook.config) }}yes{{ end }}
+{{- end }}
+
+{{/* The Secret whose files are mounted; empty where the webhook makes its own. */}}
+{{- define "tunegate.webhookTlsSecret" -}}
+{{- if .Values.webhook.certificates.certManager.enabled }}
+{{- include "tunegate.webhookName" . }}-tls
+{{- else }}
+{{- .Values.webhook.certificates.existingSecret }}
+{{- end }}
+{{- end }}
+
+{{- define "tunegate.webhookPort" -}}
+{{ dig "server" "port" 9443 .Values.webhook.config | int }}
+{{- end }}
+
+{{- define "tunegate.webhookPlainPort" -}}
+{{ dig "status" "port" 9470 .Values.webhook.config | int }}
+{{- end }}
+
+{{/* "yes" where pods are injected by the webhook, not by the API server itself. */}}
+{{- define "tunegate.webhookTakesPods" -}}
+{{- if and .Values.webhook.hooks.pods (not .Values.mutatingAdmissionPolicy.enabled) }}yes{{ end }}
+{{- end }}
+
+{{/* Seconds that a replica may take to end: sleep, propagation, last answers, and room. */}}
+{{- define "tunegate.webhookGraceSeconds" -}}
+{{- $drain := .Values.webhook.config.drain | default dict -}}
+{{- add .Values.webhook.preStopSleepSeconds (ceil (default 5 $drain.propagationSeconds)) (ceil (default 10 $drain.stopSeconds)) 10 }}
+{{- end }}
+
+{{/* Metadata of a webhook configuration. Call with (list . NAME). */}}
+{{- define "tunegate.webhookConfiguration" -}}
+{{- $root := index . 0 -}}
+name: {{ index . 1 }}
+labels: {{- include "tunegate.labels" (list $root "webhook") | nindent 2 }}
+annotations:
+  # AKS rewrites the selectors of what lacks it, and owns them from then on: Helm 4 cannot upgrade
+  admissions.enforcer/disabled: "true"
+  {{- if $root.Values.webhook.certificates.certManager.enabled }}
+  cert-manager.io/inject-ca-from: {{ $root.Release.Namespace }}/{{ include "tunegate.webhookName" $root }}
+  {{- end }}
+{{- end }}
+
 {{/* What every hook has. Call with (list . "/path"). */}}
 {{- define "tunegate.webhookCall" -}}
 {{- $root := index . 0 -}}
@@ -25,6 +78,11 @@ clientConfig:
     name: {{ include "tunegate.webhookName" $root }}
     path: {{ index . 1 }}
     port: 443
+  {{- with $root.Values.webhook.certificates }}
+  {{- if and .existingSecret (not .certManager.enabled) .caBundle }}
+  caBundle: {{ b64enc .caBundle }}
+  {{- end }}
+  {{- end }}
 failurePolicy: Ignore
 matchPolicy: Equivalent
 sideEffects: NoneOnDryRun
@@ -32,15 +90,26 @@ timeoutSeconds: {{ $root.Values.webhook.timeoutSeconds }}
 admissionReviewVersions: ["v1"]
 {{- end }}
 
-{{/* Namespaces that are asked about. Call with (list . "NotIn" (list "disabled" "enabled")). */}}
+{{/*
+Namespaces that are asked about; AKS marks its own by the last two labels. Call with
+(list . "NotIn" (list "disabled" "enabled")).
+*/}}
 {{- define "tunegate.webhookNamespaces" -}}
+{{- $root := index . 0 -}}
+{{- $out := concat (list "kube-system" "kube-public" "kube-node-lease" $root.Release.Namespace) $root.Values.webhook.excludedNamespaces | uniq -}}
 matchExpressions:
   - key: kubernetes.io/metadata.name
     operator: NotIn
-    values: ["kube-system", "kube-public", "kube-node-lease", {{ (index . 0).Release.Namespace | quote }}]
+    values: {{ toJson $out }}
   - key: tunegate.io/inject
     operator: {{ index . 1 }}
     values: {{ index . 2 | toJson }}
+  - key: control-plane
+    operator: NotIn
+    values: ["true"]
+  - key: kubernetes.azure.com/managedby
+    operator: NotIn
+    values: ["aks"]
 {{- end }}
 
 {{- define "tunegate.notOptedOut" -}}
@@ -63,7 +132,10 @@ operations: ["CREATE"]
 scope: Namespaced
 {{- end }}
 
-{{/* CEL: whether a container of this list shows a sign of vLLM or of an accelerator. */}}
+{{/*
+CEL: whether a container of a list shows a sign of vLLM or of an accelerator. Call with the pod's
+spec and the list's name, (list "object.spec" "containers").
+*/}}
 {{- define "tunegate.celHint" -}}
 {{- $sign := "matches('(?i)vllm|llm-d|kaito|sagemaker-entrypoint')" -}}
 {{- $image := printf "(has(c.image) && c.image.%s)" $sign -}}
@@ -72,11 +144,47 @@ scope: Namespaced
 {{- $env := printf "(has(c.env) && c.env.exists(e, e.name.%s || (has(e.value) && e.value.%s)))" $sign $sign -}}
 {{- $limits := "(has(c.resources) && has(c.resources.limits) && c.resources.limits.exists(r, r.contains('/')))" -}}
 {{- $hint := join " || " (list $image $command $args $env $limits) -}}
-(has(object.spec.{{ . }}) && object.spec.{{ . }}.exists(c, {{ $hint }}))
+{{- $place := join "." . -}}
+(has({{ $place }}) && {{ $place }}.exists(c, {{ $hint }}))
 {{- end }}
 
-{{/* CEL: keeps pods without any sign in the API server. */}}
+{{/* CEL: keeps pods without any sign in the API server. Call with what is above the spec. */}}
 {{- define "tunegate.celMayServe" -}}
-{{- $label := "(has(object.metadata.labels) && 'tunegate.io/inject' in object.metadata.labels && object.metadata.labels['tunegate.io/inject'] == 'enabled')" -}}
-has(object.spec.resourceClaims) || {{ $label }} || {{ include "tunegate.celHint" "containers" }} || {{ include "tunegate.celHint" "initContainers" }}
+{{- $spec := printf "%s.spec" . -}}
+{{- $label := printf "(has(%s.metadata.labels) && 'tunegate.io/inject' in %s.metadata.labels && %s.metadata.labels['tunegate.io/inject'] == 'enabled')" . . . -}}
+has({{ $spec }}.resourceClaims) || {{ $label }} || {{ include "tunegate.celHint" (list $spec "containers") }} || {{ include "tunegate.celHint" (list $spec "initContainers") }}
+{{- end }}
+
+{{/* What a probe of the webhook asks. Call with (list . "/healthz"). */}}
+{{- define "tunegate.webhookProbe" -}}
+httpGet:
+  path: {{ index . 1 }}
+  port: metrics
+{{- end }}
+
+{{/* Replicas share no node and keep off GPU nodes, where that is possible. */}}
+{{- define "tunegate.webhookAffinity" -}}
+podAntiAffinity:
+  preferredDuringSchedulingIgnoredDuringExecution:
+    - weight: 100
+      podAffinityTerm:
+        topologyKey: kubernetes.io/hostname
+        labelSelector:
+          matchLabels: {{- include "tunegate.selectorLabels" (list . "webhook") | nindent 12 }}
+{{- with .Values.agent.gpuLabels }}
+nodeAffinity:
+  preferredDuringSchedulingIgnoredDuringExecution:
+    - weight: 50
+      preference:
+        matchExpressions:
+          {{- range $key, $values := . }}
+          - key: {{ $key }}
+            {{- if kindIs "slice" $values }}
+            operator: NotIn
+            values: {{ toJson $values }}
+            {{- else }}
+            operator: DoesNotExist
+            {{- end }}
+          {{- end }}
+{{- end }}
 {{- end }}
