@@ -81,9 +81,12 @@ class Cluster:
         """Return the administrator's client."""
         return self.control_plane.admin
 
-    def kubectl(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def kubectl(
+        self, *args: str, check: bool = True, timeout_seconds: float = 60.0
+    ) -> subprocess.CompletedProcess[str]:
         """Run kubectl as administrator; raises with its error output unless told not to."""
-        return _checked(self.control_plane.kubectl(*args), check=check)
+        done = self.control_plane.kubectl(*args, timeout_seconds=timeout_seconds)
+        return _checked(done, check=check)
 
     def helm(
         self, *args: str, version: int = 3, check: bool = True

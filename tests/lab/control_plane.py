@@ -167,11 +167,15 @@ class ControlPlane:
         )
         return str(answer["status"]["token"])
 
-    def kubectl(self, *args: str) -> subprocess.CompletedProcess[str]:
+    def kubectl(
+        self, *args: str, timeout_seconds: float = 60.0
+    ) -> subprocess.CompletedProcess[str]:
         """Run kubectl as admin inside the namespace; the caller looks at `returncode`."""
         command = ["nsenter", f"--net=/var/run/netns/{self._netns}", str(binaries.find("kubectl"))]
         command += [f"--kubeconfig={self.kubeconfig}", *args]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=timeout_seconds
+        )
 
     def _start_etcd(self) -> None:
         here = f"http://127.0.0.1:{_ETCD_PORT}"

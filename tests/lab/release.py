@@ -1,0 +1,93 @@
+"""
+This repository's chart as a release in a lab's cluster: packed, installed, with the images.
+
+::
+
+    release = Release.packed(cluster)
+    release.load_images()
+    release.install(agent={"config": {"storage": {"endpoints": ["10.71.0.2"]}}})
+"""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.lab import images
+from tests.lab.api import Object
+from tests.lab.cluster import Cluster
+
+CHART: Final = Path(__file__).parents[2] / "charts" / "tunegate"
+NAME: Final = "tunegate"
+NAMESPACE: Final = "tunegate"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A chart's archive and the cluster it goes to."""
+
+    cluster: Cluster
+    archive: Path
+
+    @classmethod
+    def packed(cls, cluster: Cluster) -> "Release":
+        """Pack the chart with `helm package`."""
+        folder = cluster.lab_dir.path / "charts"
+        cluster.helm("package", str(CHART), "--destination", str(folder))
+        (archive,) = folder.glob("tunegate-*.tgz")
+        return cls(cluster, archive)
+
+    def load_images(self, *names: str) -> None:
+        """Give every node the images of "agent", "webhook" and "vllm", or those that are named."""
+        with ThreadPoolExecutor() as pool:
+            archives = map(images.image, names or ("agent", "webhook", "vllm"))
+            list(pool.map(self.cluster.load_image, archives))
+
+    def install(self, *, version: int = 3, **values: Object) -> None:
+        """Install it, without waiting; `values` are those of the chart, by block."""
+        self._run("install", version, values, "--create-namespace")
+
+    def upgrade(self, *, version: int = 3, **values: Object) -> None:
+        """Upgrade it to these values; what is not named has the chart's own again."""
+        self._run("upgrade", version, values)
+
+    def uninstall(self, *, version: int = 3) -> None:
+        """Uninstall it; does nothing where it is not installed."""
+        self.cluster.helm(
+            *("uninstall", NAME, "--namespace", NAMESPACE, "--ignore-not-found", "--wait"),
+            version=version,
+        )
+
+    def await_webhook(self) -> None:
+        """Wait until the webhook's replicas are ready and the API server trusts them."""
+        rollout = ("rollout", "status", "deployment/tunegate-webhook", "--timeout=120s")
+        self.cluster.kubectl("-n", NAMESPACE, *rollout, timeout_seconds=150.0)
+        path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+        self.cluster.api.wait_for(f"{path}/tunegate-webhook", _has_bundle, 60.0)
+
+    def await_agents(self) -> None:
+        """Wait until every agent is ready."""
+        rollout = ("rollout", "status", "daemonset/tunegate-agent", "--timeout=120s")
+        self.cluster.kubectl("-n", NAMESPACE, *rollout, timeout_seconds=150.0)
+
+    def _run(self, command: str, version: int, values: Object, *options: str) -> None:
+        file = self.archive.with_suffix(".values.json")
+        file.write_text(json.dumps(with_test_images(values)), encoding="utf-8")
+        words = [command, NAME, str(self.archive), "--namespace", NAMESPACE, "--values", str(file)]
+        self.cluster.helm(*words, *options, version=version)
+
+
+def with_test_images(values: Object) -> Object:
+    """Return values in which agent and webhook run the images that every node has."""
+    mine = dict(values)
+    for component in ("agent", "webhook"):
+        repository, tag = images.tag(component).rsplit(":", 1)
+        image = {"repository": repository, "tag": tag, "pullPolicy": "Never"}
+        mine[component] = {"image": image} | mine.get(component, {})
+    return mine
+
+
+def _has_bundle(configuration: Object) -> bool:
+    hooks = configuration.get("webhooks", [])
+    return bool(hooks) and all(one["clientConfig"].get("caBundle") for one in hooks)
