@@ -14,7 +14,7 @@ readonly LAB_PACKAGES=(
   iproute2 nftables ethtool iputils-ping nfs-ganesha nfs-ganesha-mem nfs-ganesha-vfs
   libnfs-utils util-linux procps ca-certificates busybox curl dash tini
   qemu-system-x86 mmdebstrap debian-archive-keyring e2fsprogs buildah
-  runc containernetworking-plugins
+  runc containernetworking-plugins prometheus
 )
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 readonly root
@@ -150,6 +150,7 @@ switch_off_services() {
   local units=()
   if [[ ! -d /run/systemd/system ]]; then return; fi
   if [[ " ${packages[*]} " == *" nfs-ganesha "* ]]; then units+=(nfs-ganesha.service); fi
+  if [[ " ${packages[*]} " == *" prometheus "* ]]; then units+=(prometheus.service); fi
   if [[ $1 == no ]] && has_package rpcbind; then units+=(rpcbind.service rpcbind.socket); fi
   if ((${#units[@]})); then systemctl disable --now "${units[@]}" >/dev/null 2>&1 || true; fi
 }
