@@ -1,0 +1,84 @@
+"""Wrong values are refused by Helm itself, with the name of the field."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from docs.chart_values import ValuesError, read
+from tests.lab import chart
+
+WRONG: Mapping[str, tuple[Mapping[str, Any], str]] = {
+    "a misspelled section": ({"agnet": {}}, "'agnet' not allowed"),
+    "a misspelled value": ({"agent": {"maxUnavailible": 1}}, "'maxUnavailible' not allowed"),
+    "a misspelled setting": ({"agent": {"config": {"mtuu": 1}}}, "'mtuu' not allowed"),
+    "a setting out of range": ({"agent": {"config": {"mtu": 100}}}, "/agent/config/mtu"),
+    "a word that is none": (
+        {"agent": {"config": {"gate": {"onFailed": "opne"}}}},
+        "/agent/config/gate/onFailed",
+    ),
+    "a setting that the chart writes": (
+        {"agent": {"config": {"gate": {"taints": ["a/b"]}}}},
+        "'taints' not allowed",
+    ),
+    "a setting in a profile": (
+        {"agent": {"config": {"profiles": [{"name": "a", "match": {}, "settings": {"x": 1}}]}}},
+        "'x' not allowed",
+    ),
+    "a profile without match": (
+        {"agent": {"config": {"profiles": [{"name": "a"}]}}},
+        "missing property 'match'",
+    ),
+    "a webhook's setting": ({"webhook": {"config": {"limit": {}}}}, "'limit' not allowed"),
+    "a policy's setting": ({"webhook": {"policy": {"startupBudget": 30}}}, "/startupBudget"),
+    "a timeout that stops a cluster": ({"webhook": {"timeoutSeconds": 30}}, "/timeoutSeconds"),
+    "a word for a switch": ({"uninstall": {"enabled": "yes"}}, "/uninstall/enabled"),
+    "no gate at all": ({"gate": {"taints": []}}, "/gate/taints"),
+    "a pull policy": ({"agent": {"image": {"pullPolicy": "Maybe"}}}, "/agent/image/pullPolicy"),
+}
+
+
+@pytest.mark.parametrize("version", chart.VERSIONS)
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_value_is_refused_by_its_name(what: str, version: int) -> None:
+    """Before anything is installed."""
+    values, word = WRONG[what]
+    ran = chart.rendered(values, version=version)
+    assert ran.returncode != 0
+    assert word in ran.stderr
+
+
+def test_the_schema_is_closed_everywhere() -> None:
+    """Every section of the chart's own refuses names it does not know."""
+    schema = json.loads(Path("charts/tunegate/values.schema.json").read_text())
+
+    def look(place: Mapping[str, Any], path: str) -> None:
+        for name, inner in place.get("properties", {}).items():
+            if "properties" in inner:
+                assert inner["additionalProperties"] is False, f"{path}.{name}"
+            look(inner, f"{path}.{name}")
+
+    assert schema["additionalProperties"] is False
+    look(schema, "")
+
+
+def test_a_parent_chart_may_add_its_globals() -> None:
+    """Helm hands `global` down to every subchart."""
+    assert chart.rendered({"global": {"imageRegistry": "example.com"}}).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("a: 1\n", "a: has no comment"),
+        ("# -- Good.\na: 1\nb:\n  c: 2\n", "b.c: has no comment"),
+        ("# just words\na: 1\n", "a: has no comment"),
+        ("# -- Good.\n# @schema {\na: 1\n", "is no JSON"),
+    ],
+)
+def test_a_value_without_a_comment_is_an_error(text: str, word: str) -> None:
+    """`make docs` refuses it, so nobody can forget."""
+    with pytest.raises(ValuesError, match=word):
+        read(text)
