@@ -72,8 +72,8 @@ SETTINGS: tuple[Setting, ...] = (
     _row(
         "certificates.mutatingConfigurations",
         _names,
-        ("tunegate-webhook",),
-        "configurations whose CA bundle is kept: MutatingWebhookConfigurations",
+        ("tunegate-webhook", "tunegate-webhook-volumes", "tunegate-webhook-nodes"),
+        "configurations whose CA bundle is kept, where they are: MutatingWebhookConfigurations",
     ),
     _row(
         "certificates.validatingConfigurations",

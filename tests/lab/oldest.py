@@ -48,6 +48,7 @@ def _install(lab_dir: LabDir, namespace: Namespace, control_plane: ControlPlane)
         *webhook_objects.identity(),
         webhook_objects.service(SERVICE_PORT, cluster_ip=_CLUSTER_IP),
         webhook_objects.mutating_configuration(),
+        webhook_objects.volume_configuration(),
         webhook_objects.warning_configuration(),
     )
     settings = {

@@ -1,7 +1,8 @@
 """
-The webhook's Kubernetes objects as an installation has them: the one source for lab and chart.
+The webhook's Kubernetes objects as an installation has them, for labs without Helm.
 
-Service, identity and rules, and the admission configurations. Why each value is as it is:
+Service, identity and rules, and the admission configurations. tests/chart/test_webhook_objects.py
+holds them equal to what the chart renders. Why each value is as it is:
 https://kubernetes.io/docs/concepts/cluster-administration/admission-webhooks-good-practices/
 """
 
@@ -15,9 +16,17 @@ from tests.lab.api import Object
 
 NAMESPACE: Final = "tunegate"
 NAME: Final = "tunegate-webhook"
+VOLUMES_NAME: Final = f"{NAME}-volumes"
 NODES_NAME: Final = f"{NAME}-nodes"
 SERVING_SECRET: Final = "tunegate-webhook-serving"  # noqa: S105 - a name
-LABELS: Final[Mapping[str, str]] = {"app.kubernetes.io/name": NAME}
+LABELS: Final[Mapping[str, str]] = {
+    "app.kubernetes.io/name": "tunegate",
+    "app.kubernetes.io/instance": "tunegate",
+    "app.kubernetes.io/component": "webhook",
+}
+"""What the Service selects its pods by."""
+ANNOTATIONS: Final[Mapping[str, str]] = {"admissions.enforcer/disabled": "true"}
+"""Keeps AKS from rewriting selectors: it owns them from then on, and Helm 4 cannot upgrade."""
 USER: Final = f"system:serviceaccount:{NAMESPACE}:{NAME}"
 DNS_NAME: Final = f"{NAME}.{NAMESPACE}.svc"
 """What the API server verifies in the served certificate (its client.go, `serverName`)."""
@@ -47,28 +56,48 @@ _CONTAINER_HINTS = (
     f"(has(c.resources) && has(c.resources.limits) && c.resources.limits.exists(r, {_DOMAIN}))",
 )
 _HINT = " || ".join(_CONTAINER_HINTS)
-_IN_CONTAINERS = " || ".join(
-    f"(has(object.spec.{place}) && object.spec.{place}.exists(c, {_HINT}))"
-    for place in ("containers", "initContainers")
-)
+
+
+def _may_serve(pod: str) -> str:
+    """Return CEL for: this pod, or template of one, shows a sign of vLLM or an accelerator."""
+    labels = f"{pod}.metadata.labels"
+    asked = f"'{POD_LABEL_INJECT}' in {labels} && {labels}['{POD_LABEL_INJECT}'] == 'enabled'"
+    places = (f"{pod}.spec.containers", f"{pod}.spec.initContainers")
+    return " || ".join(
+        [
+            f"has({pod}.spec.resourceClaims)",
+            f"(has({labels}) && {asked})",
+            *(f"(has({place}) && {place}.exists(c, {_HINT}))" for place in places),
+        ]
+    )
+
+
 NOT_A_MIRROR_POD: Final = {
     "name": "not-a-mirror-pod",
     "expression": "!has(object.metadata.annotations)"
     " || !('kubernetes.io/config.mirror' in object.metadata.annotations)",
 }
-MAY_SERVE_VLLM: Final = {
-    "name": "may-serve-vllm",
-    "expression": "has(object.spec.resourceClaims)"
-    f" || (has(object.metadata.labels) && '{POD_LABEL_INJECT}' in object.metadata.labels"
-    f" && object.metadata.labels['{POD_LABEL_INJECT}'] == 'enabled')"
-    f" || {_IN_CONTAINERS}",
-}
+MAY_SERVE_VLLM: Final = {"name": "may-serve-vllm", "expression": _may_serve("object")}
 """
 Keeps pods without any sign of vLLM or an accelerator in the API server.
 
 It only has to let through all that `webhook.recognise` knows; what it lets through in vain costs
 one call.
 """
+MAY_BE_NFS: Final = {
+    "name": "may-be-nfs",
+    "expression": "has(object.spec.nfs) || has(object.spec.csi)",
+}
+ITS_SPEC_IS_NEW: Final = {
+    "name": "its-spec-is-new",
+    "expression": "request.operation != 'UPDATE' || !has(oldObject.spec)"
+    " || object.spec != oldObject.spec",
+}
+"""Controllers write annotations of a Deployment all the time."""
+TEMPLATE_MAY_SERVE_VLLM: Final = {
+    "name": "may-serve-vllm",
+    "expression": f"request.resource.group != 'apps' || {_may_serve('object.spec.template')}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +126,7 @@ _KEPT: Final = ("get", "list", "watch", "patch")
 """List and watch fit a rule with names where the request selects one by metadata.name."""
 
 CLUSTER_RULES: Final[Sequence[Rule]] = (
-    Rule(_ADMISSION, "mutatingwebhookconfigurations", _KEPT, (NAME, NODES_NAME)),
+    Rule(_ADMISSION, "mutatingwebhookconfigurations", _KEPT, (NAME, VOLUMES_NAME, NODES_NAME)),
     Rule(_ADMISSION, "validatingwebhookconfigurations", _KEPT, (NAME,)),
     Rule("", "namespaces", ("get", "list", "watch")),
     Rule("", "pods", ("list", "watch")),
@@ -149,7 +178,7 @@ def mutating_configuration(
     opted_out: Sequence[str] = _SYSTEM_NAMESPACES,
 ) -> Object:
     """
-    Return the configuration of what is always changed: pods and PersistentVolumes.
+    Return the configuration of what is injected: into pods.
 
     Args:
         ca_bundle: PEM; empty where the webhook itself is to write it.
@@ -174,16 +203,18 @@ def mutating_configuration(
             "matchConditions": conditions,
             "reinvocationPolicy": "IfNeeded",
         },
-        _hook(
-            VOLUME_HOOK,
-            "/volumes",
-            _rule("", "v1", ["persistentvolumes"], "Cluster"),
-            ca_bundle,
-            namespace,
-        )
-        | {"reinvocationPolicy": "IfNeeded"},
     ]
     return _configuration("MutatingWebhookConfiguration", hooks)
+
+
+def volume_configuration(ca_bundle: bytes = b"", namespace: str = NAMESPACE) -> Object:
+    """Return the configuration of the hook for PersistentVolumes."""
+    volumes = _rule("", "v1", ["persistentvolumes"], "Cluster")
+    hook = _hook(VOLUME_HOOK, "/volumes", volumes, ca_bundle, namespace) | {
+        "matchConditions": [dict(MAY_BE_NFS)],
+        "reinvocationPolicy": "IfNeeded",
+    }
+    return _configuration("MutatingWebhookConfiguration", [hook], VOLUMES_NAME)
 
 
 def node_configuration(
@@ -192,7 +223,7 @@ def node_configuration(
     """
     Return the configuration of the hook for Nodes: those with these labels get the gate taint.
 
-    It is off by default, so it has an object of its own: an entry whose bundle the webhook has
+    A hook that can be switched off has an object of its own: an entry whose bundle the webhook has
     applied cannot be taken out of its configuration by server-side apply, which Helm 4 uses.
     """
     nodes = _rule("", "v1", ["nodes"], "Cluster")
@@ -222,6 +253,7 @@ def warning_configuration(
     hook = _hook(WARNING_HOOK, "/warn", rules, ca_bundle, namespace) | {
         "namespaceSelector": _namespaces(opted_out, opted_in=None),
         "objectSelector": _not_opted_out(),
+        "matchConditions": [dict(ITS_SPEC_IS_NEW), dict(TEMPLATE_MAY_SERVE_VLLM)],
     }
     return _configuration("ValidatingWebhookConfiguration", [hook])
 
@@ -265,7 +297,12 @@ def _namespaces(opted_out: Collection[str], *, opted_in: bool | None) -> Object:
     by_label: Object = {"key": POD_LABEL_INJECT, "operator": "NotIn", "values": refused}
     if opted_in:
         by_label = {"key": POD_LABEL_INJECT, "operator": "In", "values": ["enabled"]}
-    return {"matchExpressions": [by_name, by_label]}
+    # what AKS marks its own namespaces by
+    by_cloud = [
+        {"key": "control-plane", "operator": "NotIn", "values": ["true"]},
+        {"key": "kubernetes.azure.com/managedby", "operator": "NotIn", "values": ["aks"]},
+    ]
+    return {"matchExpressions": [by_name, by_label, *by_cloud]}
 
 
 def _not_opted_out() -> Object:
@@ -274,7 +311,7 @@ def _not_opted_out() -> Object:
 
 
 def _configuration(kind: str, hooks: Sequence[Object], name: str = NAME) -> Object:
-    metadata = {"name": name, "labels": dict(LABELS)}
+    metadata = {"name": name, "labels": dict(LABELS), "annotations": dict(ANNOTATIONS)}
     return {
         "apiVersion": f"{_ADMISSION}/v1",
         "kind": kind,

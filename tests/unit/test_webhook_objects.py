@@ -1,8 +1,8 @@
 """
 The admission configurations keep to what Kubernetes and its platforms ask of a good neighbour.
 
-Sources: Kubernetes, "Admission Webhook Good Practices"; Gardener's webhook matchers; GKE's and
-AKS's checks of webhooks.
+Source: Kubernetes, "Admission Webhook Good Practices". What clouds check stands in
+tests/chart/test_provider_rules.py.
 """
 
 import pytest
@@ -16,6 +16,7 @@ from webhook.schema import SETTINGS
 GATED = {"pool": "gpu"}
 CONFIGURATIONS = (
     webhook_objects.mutating_configuration(),
+    webhook_objects.volume_configuration(),
     webhook_objects.node_configuration(GATED),
     webhook_objects.warning_configuration(),
 )
@@ -73,8 +74,8 @@ def test_only_pods_that_are_made_are_changed() -> None:
 
 def test_nodes_are_no_business_of_it_unless_asked_for() -> None:
     """And then of those alone that are selected."""
-    every = webhook_objects.mutating_configuration()["webhooks"]
-    assert not [hook for hook in every if hook["rules"][0]["resources"] == ["nodes"]]
+    every = [one for one in HOOKS if one["rules"][0]["resources"] != ["nodes"]]
+    assert len(every) == len(HOOKS) - 1
     (nodes,) = [hook for hook in HOOKS if hook["rules"][0]["resources"] == ["nodes"]]
     assert nodes["objectSelector"] == {"matchLabels": GATED}
 
@@ -84,7 +85,10 @@ def test_names_are_those_of_the_settings() -> None:
     defaults = {row.path: row.default for row in SETTINGS}
     assert defaults["certificates.secret"] == webhook_objects.SERVING_SECRET
     assert defaults["certificates.service"] == webhook_objects.NAME
-    assert defaults["certificates.mutatingConfigurations"] == (webhook_objects.NAME,)
+    assert defaults["certificates.mutatingConfigurations"] == (
+        *(webhook_objects.NAME, webhook_objects.VOLUMES_NAME),
+        webhook_objects.NODES_NAME,
+    )
     assert defaults["certificates.validatingConfigurations"] == (webhook_objects.NAME,)
     assert f"{names.WEBHOOK_COMMAND}.{webhook_objects.NAMESPACE}.svc" == webhook_objects.DNS_NAME
 

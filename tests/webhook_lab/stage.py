@@ -22,6 +22,7 @@ from tests.lab.webhook_objects import (
     NAMESPACE,
     SERVING_SECRET,
     mutating_configuration,
+    volume_configuration,
     warning_configuration,
 )
 from tests.lab.webhook_pods import Replica
@@ -100,8 +101,11 @@ class Stage:
         made = [self.lab.pods.start(self.lab.environment()) for _ in range(missing)]
         self.lab.pods.await_ready(*made)
         self.lab.pods.await_endpoints(REPLICAS)
+        bundle = self.lab.ca_bundle
         self.lab.configure(
-            mutating_configuration(self.lab.ca_bundle), warning_configuration(self.lab.ca_bundle)
+            mutating_configuration(bundle),
+            volume_configuration(bundle),
+            warning_configuration(bundle),
         )
         self.await_called()
 

@@ -14,13 +14,12 @@ from tests.lab.pki import Authority
 from tests.lab.webhook_lab import WebhookLab
 from tests.lab.webhook_objects import (
     DNS_NAME,
-    NAME,
     NAMESPACE,
-    NODES_NAME,
     POD_HOOK,
     SERVING_SECRET,
     mutating_configuration,
     node_configuration,
+    volume_configuration,
     warning_configuration,
 )
 from tests.lab.webhook_pods import Replica
@@ -36,6 +35,7 @@ PODS = f"/api/v1/namespaces/{LOADED}/pods?dryRun=All"
 """Nothing is kept of the load: admission is the same, and there is nothing to delete."""
 SECRET = f"/api/v1/namespaces/{NAMESPACE}/secrets/{SERVING_SECRET}"
 MUTATING = object_path(mutating_configuration())
+VOLUMES = object_path(volume_configuration())
 VALIDATING = object_path(warning_configuration())
 CA_SECONDS, LEAF_SECONDS, SETTLE_SECONDS = 36, 12, 3
 
@@ -71,17 +71,17 @@ def clear(lab: WebhookLab) -> None:
     """Take away the replicas, the Secret and the configurations."""
     for replica in list(lab.pods.replicas):
         lab.pods.remove(replica)
-    for path in (SECRET, MUTATING, VALIDATING):
+    for path in (SECRET, MUTATING, VOLUMES, VALIDATING):
         lab.admin.request("DELETE", path)
 
 
-def patient_configurations() -> tuple[Object, Object]:
-    """Return both configurations; a machine that is slow is none of the faults looked for here."""
-    both = mutating_configuration(), warning_configuration()
-    for one in both:
+def patient_configurations() -> tuple[Object, ...]:
+    """Return all that are on; a machine that is slow is none of the faults looked for here."""
+    every = mutating_configuration(), volume_configuration(), warning_configuration()
+    for one in every:
         for hook in one["webhooks"]:
             hook["timeoutSeconds"] = 30
-    return both
+    return every
 
 
 def start(lab: WebhookLab, **more: object) -> Stage:
@@ -126,12 +126,12 @@ def complaints(replica: Replica) -> list[Object]:
 
 
 def test_three_replicas_racing_on_an_empty_secret_agree(bare: WebhookLab) -> None:
-    """One CA, in both configurations; each replica serves, and the hook is called."""
+    """One CA, in all configurations; each replica serves, and the hook is called."""
     start(bare, certificates_ca_lifetime_seconds=3600, certificates_leaf_lifetime_seconds=1000)
     made = [line for one in bare.pods.replicas for line in logged(one, "Made a CA")]
     assert len(made) == 1
     assert len(bundle(bare)) == 1
-    assert bundle(bare) == bundle(bare, VALIDATING)
+    assert bundle(bare) == bundle(bare, VALIDATING) == bundle(bare, VOLUMES)
     warned = [line for one in bare.pods.replicas for line in one.log() if line["level"] != "info"]
     assert warned == [], "the rights of the installation are enough"
 
@@ -335,12 +335,11 @@ def test_the_bundle_is_the_only_field_written(bare: WebhookLab, *, is_apply: boo
 
 def test_an_optional_hook_has_a_configuration_of_its_own(bare: WebhookLab) -> None:
     """Its bundle is kept as well; taken away whole it is gone, as an entry it could not be."""
-    name = f"{NAME},{NODES_NAME}"
     own = node_configuration({"example.com/gated": "yes"})
     for one in (patient_configurations()[0], own):
         bare.admin.request("DELETE", object_path(one))
         apply(bare, one)
-    start(bare, certificates_ca_lifetime_seconds=3600, certificates_mutating_configurations=name)
+    start(bare, certificates_ca_lifetime_seconds=3600)
     assert bundle(bare, object_path(own)) == bundle(bare)
     less = patient_configurations()[0]
     del less["webhooks"][-1]

@@ -73,7 +73,7 @@ class Ours(Nobody):
         [self.replica] = self.lab.start_replicas(1)
         configuration = mutating_configuration(self.lab.ca_bundle)
         hooks = [cluster.only_for("ours", hook) for hook in configuration["webhooks"]]
-        self.lab.configure({**configuration, "webhooks": hooks[:2]})
+        self.lab.configure({**configuration, "webhooks": hooks})
         cluster.await_injected(self.lab, self.namespace)
 
     def stop(self) -> None:
