@@ -87,13 +87,13 @@ def run(options: argparse.Namespace) -> int:
     errors: list[str] = []
     policy = policy_of(options.policy, errors)
     namespace = _namespace(options, errors)
-    documents = list(_documents(options, errors))
+    found = list(documents(options, errors))
     if errors:
-        raise InputError(_told(errors))
-    foreign = [one for one in documents if not one.is_kubernetes]
-    kept = [one for one in documents if one.is_kubernetes]
+        raise InputError(told(errors))
+    foreign = [one for one in found if not one.is_kubernetes]
+    kept = [one for one in found if one.is_kubernetes]
     if not kept:
-        raise InputError(_told([*map(_foreign, foreign), "no Kubernetes object to explain"]))
+        raise InputError(told([*map(_foreign, foreign), "no Kubernetes object to explain"]))
     judgement = judge(kept, policy, namespace)
     for line in (*map(_foreign, foreign), *judgement.notes):
         sys.stderr.write(f"note: {_plain(line)}\n")
@@ -101,7 +101,8 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _told(errors: list[str]) -> str:
+def told(errors: list[str]) -> str:
+    """Return all that is wrong as one text."""
     return (
         "\n  ".join(map(_plain, errors))
         if len(errors) == 1
@@ -147,7 +148,8 @@ def _pairs(option: str, given: list[str], errors: list[str]) -> dict[str, str]:
     return dict(one.split("=", 1) for one in given if "=" in one)
 
 
-def _documents(options: argparse.Namespace, errors: list[str]) -> Iterator["Document"]:
+def documents(options: argparse.Namespace, errors: list[str]) -> Iterator["Document"]:
+    """Yield what stands in the files of the options; what cannot be read goes to the errors."""
     from cli.manifests import Problem, read  # noqa: PLC0415 - as above
 
     seen: set[Path] = set()

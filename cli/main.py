@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from cli import explain, nodes, pods
+from cli.doctor import command as doctor
 from cli.errors import CliError
 from common.telemetry import VERSION
 
@@ -29,10 +30,11 @@ examples:
   {program} nodes --watch      the same, kept up to date
   {program} pods               which vLLM pods were injected, which missed
   {program} explain -f FILE    what the webhook makes of a manifest, and why
+  {program} doctor --cluster   what keeps gates, pools, autoscalers from working
   {program} explain --help     all about it
 
-exit codes: 0 done; 1 the cluster refused, or --check found something;
-2 bad input
+exit codes: 0 done; 1 the cluster refused, or --check or the doctor found
+something; 2 bad input
 """
 
 
@@ -50,7 +52,12 @@ class Command(Protocol):
         """Run the command and return its exit code; raises CliError."""
 
 
-COMMANDS: dict[str, Command] = {"nodes": nodes, "pods": pods, "explain": explain}
+COMMANDS: dict[str, Command] = {
+    "nodes": nodes,
+    "pods": pods,
+    "explain": explain,
+    "doctor": doctor,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -33,6 +33,11 @@ CLI_PURE = (
     "manifests",
     "judged",
     "judged_text",
+    *("doctor/assemble", "doctor/cures", "doctor/diagnose", "doctor/facts", "doctor/finding"),
+    *("doctor/judge_autoscalers", "doctor/judge_daemons", "doctor/judge_nodes"),
+    *("doctor/judge_pools", "doctor/judge_rules", "doctor/judge_tunegate"),
+    *("doctor/of_nodes", "doctor/of_policies", "doctor/of_pools", "doctor/of_workloads"),
+    *("doctor/selection", "doctor/show"),
 )
 WEBHOOK_EDGES: tuple[str, ...] = (
     "__main__",

@@ -1,5 +1,6 @@
 """Hold docs/cli.md to the code, both ways."""
 
+import argparse
 import json
 import re
 from pathlib import Path
@@ -7,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from cli import explain
+from cli.doctor import command as doctor
+from cli.doctor.diagnose import Diagnosis
+from cli.doctor.finding import GROUP_OF, good
+from cli.doctor.show import diagnosis_json
 from cli.document import fleet_json
 from cli.fleet import Choice, Outcome, Sign, fleet
 from cli.judged import judge, pod_object
@@ -100,3 +105,27 @@ def test_help_fits_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
             main(arguments)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
+
+
+def test_every_finding_of_the_doctor_is_documented() -> None:
+    """In the order of the headings."""
+    assert named("Findings") == list(GROUP_OF)
+
+
+def test_every_json_field_of_doctor_is_documented() -> None:
+    """Scripts rely on them."""
+    shown = json.loads(diagnosis_json(Diagnosis((good("PoolGated", "x", "y"),)), {}))
+    (finding,) = shown["findings"]
+    assert named("JSON of doctor") == list(finding)
+    text = re.split(r"\n### JSON of doctor\n", DOCUMENT)[1].split("\n##")[0]
+    assert [name for name in shown if f"`{name}`" not in text] == []
+
+
+def test_every_option_of_doctor_is_documented() -> None:
+    """As its help lists them."""
+    parser = argparse.ArgumentParser(add_help=False)
+    doctor.add_arguments(parser)
+    options = {name for one in parser._actions for name in one.option_strings}  # noqa: SLF001 - argparse has no public list
+    assert {name for name in options if name.startswith("--")} == {
+        name for name in named("doctor") if name.startswith("--")
+    }
