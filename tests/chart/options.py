@@ -16,10 +16,18 @@ def all_on(without: Mapping[str, object] | None = None) -> dict[str, Any]:
     """Return values with every switch on, and every other option that has a test's value."""
     text = Path("tests/chart/all_options.yaml").read_text()
     values: dict[str, Any] = yaml.safe_load(text)
-    switches = (one.path for one in shipped() if isinstance(one.default, bool))
-    for path in switches:
+    for path in switches():
         put(values, path, value=True)
     return merged(values, without or {})
+
+
+def switches() -> list[tuple[str, ...]]:
+    """Return the paths of all values that may be `true`."""
+    return [
+        one.path
+        for one in shipped()
+        if isinstance(one.default, bool) or True in one.fragment.get("enum", ())
+    ]
 
 
 def put(values: dict[str, Any], path: tuple[str, ...], *, value: object) -> None:

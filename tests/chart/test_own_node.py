@@ -17,6 +17,7 @@ from agent.node_patch import (
 )
 from agent.state import LinkName, Outcome
 from common.names import CONDITION, GATE_TAINTS, LABEL_MODE, LABEL_NETWORK
+from tests.chart.conftest import Server
 from tests.lab import chart
 from tests.lab.api import (
     APPLY_PATCH,
@@ -28,7 +29,6 @@ from tests.lab.api import (
     ApiError,
     Object,
 )
-from tests.lab.control_plane import ControlPlane
 from tests.lab.objects import agent_pod, gpu_node
 
 pytestmark = [pytest.mark.lab, pytest.mark.api]
@@ -71,7 +71,7 @@ class Fleet:
 
 
 @pytest.fixture(scope="module")
-def fleet(bare_server: ControlPlane) -> Fleet:
+def fleet(bare_server: Server) -> Fleet:
     """Install what the chart renders for the agent, as far as an API server alone takes it."""
     admin = bare_server.admin
     kinds = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
@@ -91,8 +91,9 @@ def fleet(bare_server: ControlPlane) -> Fleet:
 
     def token_of(node: str | None) -> ApiClient:
         pod = f"{AGENT}-{node}" if node else None
-        return bare_server.token_client(
-            bare_server.service_account_token(chart.NAMESPACE, AGENT, bound_pod=pod)
+        plane = bare_server.control_plane
+        return plane.token_client(
+            plane.service_account_token(chart.NAMESPACE, AGENT, bound_pod=pod)
         )
 
     made = Fleet(admin, token_of(OWN), token_of)
