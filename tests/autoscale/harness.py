@@ -162,11 +162,11 @@ class Scaler:
         )
         return name
 
-    def join(self, node: str, **settings: object) -> Agent:
-        """Start `tunegate-agent run` for this Node, on the lab's GPU host."""
+    def join(self, node: str, *, pod_name: str = "", **settings: object) -> Agent:
+        """Start `tunegate-agent run` for this Node, on the lab's GPU host, as its agent's pod."""
         mine = {"storage_endpoints": NFS_ADDRESS, "log_format": "json"} | settings
         environment = {f"TUNEGATE_{key.upper()}": str(value) for key, value in mine.items()}
-        environment = self.lab.agent_environment(node) | environment
+        environment = self.lab.agent_environment(node, pod_name=pod_name) | environment
         log = self.lab.lab_dir.path / "logs" / "agent.log"
         size = log.stat().st_size if log.exists() else 0
         process = self.lab.nodes[HOST].spawn("agent", [PROGRAM, "run"], environment)

@@ -24,9 +24,10 @@ REGISTERED = "karpenter.sh/registered"
 INITIALIZED = "karpenter.sh/initialized"
 DO_NOT_SYNC = "karpenter.sh/do-not-sync-taints"
 UNREGISTERED: Mapping[str, str] = {"key": "karpenter.sh/unregistered", "effect": "NoExecute"}
+GPU_LABEL = "karpenter.k8s.aws/instance-gpu-count"
+"""What the provider for AWS writes on each node with GPUs, from the instance type's data."""
 CLAIMS = "/apis/karpenter.sh/v1/nodeclaims"
 PROVIDER_PREFIX = "kwok://"
-_ZONE = "zone-a"
 
 
 class Karpenter:
@@ -85,20 +86,30 @@ class Karpenter:
 
 
 def instance_types() -> list[Object]:
-    """Return the one type on offer: a GPU, 16 processors, in one zone."""
-    requirements = [
-        {"key": "karpenter.sh/capacity-type", "operator": "In", "values": ["on-demand"]},
-        {"key": "topology.kubernetes.io/zone", "operator": "In", "values": [_ZONE]},
-    ]
+    """Return what is on offer: a type with a GPU, labelled as on AWS, and a cheaper one without."""
+    common = {"cpu": "16", "memory": "128Gi", "ephemeral-storage": "1Ti"}
     return [
-        {
-            "name": "gpu-lab",
-            "architecture": "amd64",
-            "operatingSystems": ["linux"],
-            "resources": {"cpu": "16", "memory": "128Gi", "ephemeral-storage": "1Ti", GPU: "1"},
-            "offerings": [{"Price": 1.0, "Available": True, "Requirements": requirements}],
-        }
+        _type("gpu-lab", 2.0, {**common, GPU: "1"}, {GPU_LABEL: "1"}),
+        _type("cpu-lab", 1.0, common, {}),
     ]
+
+
+def _type(name: str, price: float, resources: Object, labels: Mapping[str, str]) -> Object:
+    wanted = {
+        "karpenter.sh/capacity-type": "on-demand",
+        "topology.kubernetes.io/zone": "zone-a",
+        **labels,
+    }
+    requirements = [
+        {"key": key, "operator": "In", "values": [value]} for key, value in wanted.items()
+    ]
+    return {
+        "name": name,
+        "architecture": "amd64",
+        "operatingSystems": ["linux"],
+        "resources": resources,
+        "offerings": [{"Price": price, "Available": True, "Requirements": requirements}],
+    }
 
 
 def node_class(name: str = "kwok", *, registration_delay: str = "") -> Object:

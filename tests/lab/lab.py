@@ -101,21 +101,19 @@ class Lab:
                     raise
             admin.wait_for(object_path(one), lambda found: not found)
 
-    def agent_environment(self, node: str, *, server_port: int = 0) -> dict[str, str]:
+    def agent_environment(
+        self, node: str, *, server_port: int = 0, pod_name: str = ""
+    ) -> dict[str, str]:
         """
         Return what `tunegate-agent run` needs on a node, to be added to a process's own.
 
-        The token belongs to the agent's pod on that node, which is created where it is missing;
+        The token belongs to the agent's pod on that node, which is created unless one is named;
         `join` the node first, or Kubernetes collects the pod and the token is void. Mounts of the
         machine are none of the lab's nodes' and are not looked at. Each node has a state folder,
         which outlives the process.
         """
-        admin = self.control_plane.admin
-        pod = agent_pod(node)
-        if admin.request("GET", object_path(pod))[0] == _NOT_FOUND:
-            admin.create(pod)
         token = self.control_plane.service_account_token(
-            AGENT_NAMESPACE, AGENT_NAME, pod["metadata"]["name"], _TOKEN_SECONDS
+            AGENT_NAMESPACE, AGENT_NAME, pod_name or self._agent_pod(node), _TOKEN_SECONDS
         )
         folder = self.agent_folder(node)
         token_file = folder / "token"
@@ -129,6 +127,13 @@ class Lab:
             "TUNEGATE_SERVER_PORT": str(server_port),
             "TUNEGATE_STORAGE_MOUNTS": "false",
         }
+
+    def _agent_pod(self, node: str) -> str:
+        """Have an agent's pod on this node, and return its name."""
+        admin, pod = self.control_plane.admin, agent_pod(node)
+        if admin.request("GET", object_path(pod))[0] == _NOT_FOUND:
+            admin.create(pod)
+        return str(pod["metadata"]["name"])
 
     def agent_folder(self, node: str) -> Path:
         """Return the folder of a node's agent: its token, and its state."""

@@ -1,0 +1,93 @@
+"""The chart's DaemonSet on nodes that Karpenter makes: there before the gate opens, or never."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from common.names import LABEL_NETWORK
+from tests.autoscale.harness import (
+    GPU_TAINT,
+    WAIT_SECONDS,
+    Scaler,
+    gate_keys,
+    is_gated,
+    is_initialized,
+    node_of,
+)
+from tests.e2e.harness import await_, label
+from tests.lab import chart
+from tests.lab.api import Object
+from tests.lab.karpenter import GPU_LABEL, node_class, node_pool
+from tests.lab.objects import AGENT_NAME, AGENT_NAMESPACE, GATE
+
+pytestmark = [pytest.mark.api, pytest.mark.timeout(300)]
+PODS = f"/api/v1/namespaces/{AGENT_NAMESPACE}/pods"
+DAEMON_SET = f"/apis/apps/v1/namespaces/{AGENT_NAMESPACE}/daemonsets/{AGENT_NAME}"
+
+
+@pytest.fixture
+def installed(scaler: Scaler) -> Iterator[Object]:
+    """Install the agent's side of the chart, as it is shipped; give its DaemonSet."""
+    objects = chart.render({"webhook": {"enabled": False}})
+    file = scaler.lab.lab_dir.path / "chart.json"
+    listed = {"apiVersion": "v1", "kind": "List", "items": objects}
+    file.write_text(json.dumps(listed), encoding="utf-8")
+    applied = scaler.lab.control_plane.kubectl(
+        "apply", "--server-side", "--force-conflicts", "-f", str(file)
+    )
+    assert applied.returncode == 0, applied.stderr
+    yield chart.one(objects, "DaemonSet", AGENT_NAME)
+    kubectl("delete", "-n", AGENT_NAMESPACE, "daemonset", AGENT_NAME)
+
+
+def agent_pod_on(scaler: Scaler, node: str) -> str | None:
+    """Return the name of the agent's running pod on a Node."""
+    for pod in scaler.admin.get(PODS)["items"]:
+        if pod["spec"].get("nodeName") == node and pod["status"]["phase"] == "Running":
+            return str(pod["metadata"]["name"])
+    return None
+
+
+def test_the_agents_pod_is_on_a_new_gpu_node_while_the_gate_stands(
+    scaler: Scaler, installed: Object
+) -> None:
+    """By a label of the instance type; Karpenter reckons with it; its own token opens the gate."""
+    scaler.offer(node_class(), node_pool("gpu", taints=[GPU_TAINT], startup_taints=[GATE]))
+    pod = scaler.ask("vllm")
+    claim = scaler.await_claim(is_gated, "a claim that waits for the startup taint")
+    node = node_of(claim)
+    name = await_(lambda: agent_pod_on(scaler, node), "the agent's pod there", WAIT_SECONDS)
+    seen = scaler.node(node)
+    assert gate_keys(seen)
+    assert label(seen, GPU_LABEL) == "1"
+    wanted = chart.container(installed)["resources"]["requests"]
+    asked = claim["spec"]["resources"]["requests"]
+    assert asked.items() >= {**wanted, "pods": "2"}.items()
+    scaler.join(node, pod_name=name)
+    scaler.await_bound(pod, node)
+    scaler.await_claim(is_initialized, "the claim initialised")
+    seen = scaler.await_node(node, lambda one: label(one, LABEL_NETWORK) == "tuned")
+    assert not gate_keys(seen)
+
+
+def test_no_agent_is_on_a_node_without_gpus(scaler: Scaler, installed: Object) -> None:
+    """One pool for all: the web server's node is left alone, the model server's is not."""
+    scaler.offer(node_class(), node_pool("mixed"))
+    web: Object = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "web", "namespace": "default"},
+        "spec": {"containers": [{"name": "web", "image": "nginx"}]},
+    }
+    scaler.admin.create(web)
+    first = node_of(scaler.await_claim(is_initialized, "the web server's claim"))
+    scaler.ask("vllm")
+    second = node_of(
+        scaler.await_claim(
+            lambda one: is_initialized(one) and node_of(one) != first, "the model server's claim"
+        )
+    )
+    await_(lambda: agent_pod_on(scaler, second), "the agent's pod there", WAIT_SECONDS)
+    assert agent_pod_on(scaler, first) is None
+    assert scaler.admin.get(DAEMON_SET)["status"]["desiredNumberScheduled"] == 1
