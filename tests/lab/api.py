@@ -44,6 +44,8 @@ _PLURALS = {
     "Event": ("/api/v1", "events"),
     "KWOKNodeClass": ("/apis/karpenter.kwok.sh/v1alpha1", "kwoknodeclasses"),
     "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
+    "MutatingAdmissionPolicy": (_ADMISSION, "mutatingadmissionpolicies"),
+    "MutatingAdmissionPolicyBinding": (_ADMISSION, "mutatingadmissionpolicybindings"),
     "MutatingWebhookConfiguration": (_ADMISSION, "mutatingwebhookconfigurations"),
     "Namespace": ("/api/v1", "namespaces"),
     "Node": ("/api/v1", "nodes"),
