@@ -33,9 +33,8 @@ def installed(scaler: Scaler) -> Iterator[Object]:
     file = scaler.lab.lab_dir.path / "chart.json"
     listed = {"apiVersion": "v1", "kind": "List", "items": objects}
     file.write_text(json.dumps(listed), encoding="utf-8")
-    applied = scaler.lab.control_plane.kubectl(
-        "apply", "--server-side", "--force-conflicts", "-f", str(file)
-    )
+    kubectl = scaler.lab.control_plane.kubectl
+    applied = kubectl("apply", "--server-side", "--force-conflicts", "-f", str(file))
     assert applied.returncode == 0, applied.stderr
     yield chart.one(objects, "DaemonSet", AGENT_NAME)
     kubectl("delete", "-n", AGENT_NAMESPACE, "daemonset", AGENT_NAME)
