@@ -89,7 +89,9 @@ def _reach(agent: Part, facts: Facts) -> Iterator[Finding]:
     blocked = [
         one for one in waiting if not all(one.selection.tolerates(key) for key in facts.keys_in_use)
     ]
-    if ways and len(late) == len(ways) and blocked:
+    gated = [node for node in facts.nodes if node.view.gate_taints]
+    is_proven = any(agent.selection.chooses(node.labels, node.view.name) for node in gated)
+    if len(late) == len(ways) and blocked and not is_proven:
         where, lines = cures.daemon(blocked[0], facts.keys_in_use)
         yield problem(
             "AgentWaitsForLabel",

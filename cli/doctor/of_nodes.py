@@ -34,17 +34,21 @@ _POOL_LABELS: Final[Mapping[str, Place | None]] = {
     "karpenter.azure.com/aksnodeclass": Place.AKS,
 }
 GPU_LABELS: Final = (
-    "nvidia.com/gpu.present",
+    "aliyun.accelerator/nvidia_name",
     "amd.com/gpu.present",
-    "feature.node.kubernetes.io/pci-10de.present",
-    "feature.node.kubernetes.io/pci-1002.present",
+    "cloud.google.com/gke-accelerator",
     "doks.digitalocean.com/gpu-brand",
     "doks.digitalocean.com/gpu-model",
-    "cloud.google.com/gke-accelerator",
-    "kubernetes.azure.com/accelerator",
+    "eks.amazonaws.com/instance-gpu-count",
+    "feature.node.kubernetes.io/pci-1002.present",
+    "feature.node.kubernetes.io/pci-10de.present",
     "k8s.amazonaws.com/accelerator",
-    "karpenter.k8s.aws/instance-gpu-name",
+    "karpenter.azure.com/sku-gpu-manufacturer",
     "karpenter.azure.com/sku-gpu-name",
+    "karpenter.k8s.aws/instance-gpu-count",
+    "karpenter.k8s.aws/instance-gpu-name",
+    "kubernetes.azure.com/accelerator",
+    "nvidia.com/gpu.present",
 )
 LATE_LABEL_PREFIXES: Final = ("nvidia.com/", "feature.node.kubernetes.io/", "amd.com/")
 """Set by feature discovery after the node has joined, not by the cloud or the kubelet."""

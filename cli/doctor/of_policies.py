@@ -7,6 +7,7 @@ from webhook import pods
 from webhook.decisions import Json
 
 _DOMAIN = ".tunegate.io"
+_PART_OF = "app.kubernetes.io/part-of"
 
 
 def hooks_of(raw: Json) -> Iterator[Hook]:
@@ -29,7 +30,12 @@ def hooks_of(raw: Json) -> Iterator[Hook]:
 
 def has_own_node_policy(policies: Iterable[Json], bindings: Iterable[Json]) -> bool:
     """Return whether a policy that ties agents to their own Node is there and bound to Deny."""
-    ours = {pods.name(one) for one in policies if "node-name" in str(pods.spec(one))}
+    ours = {
+        pods.name(one)
+        for one in policies
+        if "tunegate" in pods.name(one) or pods.labels(one).get(_PART_OF) == "tunegate"
+        if "node-name" in str(pods.spec(one))
+    }
     return any(
         pods.text(pods.spec(one).get("policyName")) in ours
         and "Deny" in pods.texts(pods.spec(one).get("validationActions"))

@@ -40,7 +40,8 @@ def daemon_of(raw: Json) -> Daemon:
 def part_of(raw: Json, command: str) -> Part | None:
     """Return the agent or the webhook when this workload runs it, told by ``command``."""
     template = _template(raw)
-    if not any(_runs(container, command) for container in _containers(template)):
+    is_labelled = _is_labelled(raw, command)
+    if not is_labelled and not any(_runs(one, command) for one in _containers(template)):
         return None
     status, spec = pods.mapping(raw.get("status")), pods.spec(raw)
     is_daemon = "desiredNumberScheduled" in status or raw.get("kind") == "DaemonSet"
@@ -60,6 +61,14 @@ def part_of(raw: Json, command: str) -> Part | None:
             if (name := pods.text(pods.mapping(volume.get("configMap")).get("name")))
         ),
     )
+
+
+def _is_labelled(raw: Json, command: str) -> bool:
+    """Return whether the chart's labels say so, whatever the image is called in a mirror."""
+    labels = pods.labels(raw)
+    component = labels.get("app.kubernetes.io/component")
+    is_ours = labels.get("app.kubernetes.io/part-of") == "tunegate"
+    return is_ours and command == f"tunegate-{component}"
 
 
 def _runs(container: Json, command: str) -> bool:

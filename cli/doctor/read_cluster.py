@@ -7,15 +7,14 @@ A kind that may not be read is told and left out; a kind that the server does no
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.client import FORBIDDEN, UNAUTHORIZED
-from typing import Final
+from typing import Final, Protocol
 
 from cli.doctor.assemble import HOOK_KINDS
 from cli.doctor.facts import Unread
 from cli.doctor.of_policies import hooks_of
 from cli.doctor.of_workloads import STATUS_MAP, autoscaler_of, is_agent, passes_gate
 from common import names
-from common.api import Api
-from common.api_types import ApiError, Json, NotFoundError, UnreachableError
+from common.api_types import Answer, ApiError, Json, NotFoundError, UnreachableError
 from webhook import pods
 
 _APPS: Final = "/apis/apps/v1"
@@ -39,6 +38,19 @@ _RUNNING: Final = "status.phase!=Succeeded,status.phase!=Failed"
 SYSTEM: Final = "kube-system"
 
 
+class Source(Protocol):
+    """What is asked of an API server; `common.api.Api` has it."""
+
+    def ask(self, method: str, path: str) -> Answer:
+        """Send one request."""
+
+    def request(self, method: str, path: str) -> Json:
+        """Send one request and return the body of its answer."""
+
+    def list_pages(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[Json]:
+        """Yield a collection page by page."""
+
+
 @dataclass(slots=True)
 class Reading:
     """What was read so far; ``now_seconds`` is the server's clock, 0 before the first answer."""
@@ -49,7 +61,7 @@ class Reading:
     now_seconds: float = 0.0
 
 
-def read_cluster(api: Api) -> Reading:
+def read_cluster(api: Source) -> Reading:
     """
     Read all there is to judge.
 
@@ -69,7 +81,7 @@ def read_cluster(api: Api) -> Reading:
     return reading
 
 
-def _collect(api: Api, reading: Reading, kind: str, path: str, query: Mapping[str, str]) -> None:
+def _collect(api: Source, reading: Reading, kind: str, path: str, query: Mapping[str, str]) -> None:
     resource = path.rpartition("/")[2]
     try:
         found = [
@@ -87,7 +99,7 @@ def _collect(api: Api, reading: Reading, kind: str, path: str, query: Mapping[st
     reading.read.add(kind)
 
 
-def _one(api: Api, reading: Reading, kind: str, path: str, name: str) -> None:
+def _one(api: Source, reading: Reading, kind: str, path: str, name: str) -> None:
     resource = path.rpartition("/")[2]
     try:
         found = api.request("GET", f"{path}/{name}")
