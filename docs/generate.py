@@ -1,8 +1,8 @@
 """
 Write what says again what the code knows: ``make docs``.
 
-The tables of the pages in docs/ and of the chart's README, the chart's values.schema.json, and what
-is installed into the images.
+The tables of the pages in docs/ and of the chart's README, the chart's values.schema.json and
+dashboards, and what is installed into the images.
 
 A table stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; a test fails when what
 stands there is not what would be written.
@@ -11,6 +11,7 @@ stands there is not what would be written.
 import re
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from docs import (
@@ -21,6 +22,8 @@ from docs import (
     warning_tables,
     webhook_tables,
 )
+from docs.dashboards.files import DASHBOARDS
+from docs.dashboards.panels import dashboard_json
 
 FOLDER = Path(__file__).parent
 PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
@@ -34,6 +37,10 @@ FILES: Mapping[str, Callable[[], str]] = {
     "../charts/tunegate/values.schema.json": chart_schema.values_schema,
     "../images/agent.txt": image_requirements.agent,
     "../images/webhook.txt": image_requirements.webhook,
+    **{
+        f"../charts/tunegate/files/dashboards/{name}.json": partial(dashboard_json, dashboard)
+        for name, dashboard in DASHBOARDS.items()
+    },
 }
 """Files that are written whole."""
 _PLACE = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -1,0 +1,1 @@
+"""The Grafana dashboards of the chart, written as values; `make docs` makes the JSON of them."""
