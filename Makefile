@@ -1,7 +1,7 @@
 # Every target sets up what it needs by itself; see tests/lab/bootstrap.sh.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test e2e vm-test soak demo bench lab-up lab-shell lab-down docs clean lint
+.PHONY: help images setup check test e2e vm-test soak demo bench lab-up lab-shell lab-down docs clean lint
 MAKEFLAGS += --no-print-directory
 
 BOOTSTRAP := tests/lab/bootstrap.sh
@@ -63,6 +63,11 @@ lab-shell: ## open a shell inside the running lab (root)
 
 lab-down: ## end the lab and remove what it left (root)
 	@$(PYTHON) -m tests.lab down
+
+# on another base: make images PYTHON_IMAGE=docker.io/library/python:3.13-slim-trixie
+images: ## the images as archives with their bills of materials in dist/images; what they weigh (root)
+	@$(BOOTSTRAP) all
+	@TUNEGATE_PYTHON_IMAGE=$(PYTHON_IMAGE) $(PYTHON) -m tests.lab.image_release dist/images
 
 docs: ## write the tables of the pages in docs/ from the code
 	@$(BOOTSTRAP) dev

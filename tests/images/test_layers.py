@@ -8,22 +8,21 @@ from pathlib import Path
 import pytest
 
 from common.telemetry import VERSION
-from docs import image_requirements
 from tests.images.unpacked import Image
 from tests.lab import images
 from tests.lab.image_content import MIB, Content, read
+from tests.lab.image_release import LIMIT_MIB, bill_of_materials
 from tests.lab.progress import Progress
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
-LIMIT_BYTES = {"agent": 10 * MIB, "webhook": 30 * MIB}
 LIB = Path("opt/tunegate/lib")
 
 
 def test_it_adds_little_to_its_base(image: Image, base: Content) -> None:
     """The agent's image is pulled while a GPU waits: 10 MiB; the webhook's has 30."""
     added = image.content.compressed_bytes(base)
-    assert MIB < added < LIMIT_BYTES[image.name]
+    assert MIB < added < LIMIT_MIB[image.name] * MIB
 
 
 def test_it_builds_on_the_base_that_it_was_given(image: Image, base: Content) -> None:
@@ -60,9 +59,7 @@ def test_it_runs_as_the_user_that_it_needs(image: Image) -> None:
 
 def test_it_has_what_the_lock_file_says_and_nothing_else(image: Image) -> None:
     """The bill of materials that is written beside the image is true."""
-    part = {"agent": image_requirements.AGENT, "webhook": image_requirements.WEBHOOK}
-    text = image_requirements.export(part[image.name], image_requirements.BILL_OF_MATERIALS)
-    components = json.loads(text)["components"]
+    components = json.loads(bill_of_materials(image.name))["components"]
     listed = {f"{each['name']}-{each['version']}".replace("-", "_") for each in components}
     found = (image.root / LIB).glob("*.dist-info")
     assert {path.stem.lower().replace("-", "_") for path in found} == listed

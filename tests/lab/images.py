@@ -4,12 +4,14 @@ Build the images that the tests run: docker archives, cached under a hash of all
 ``python -m tests.lab.images [NAME ...]`` builds what is missing and prints where it is.
 
 The base is made on the spot from Debian's archive and is like the official slim image where it
-matters: the same Python, and no bytecode of its standard library. Root and buildah are needed, no
-daemon and no registry; packages come from the Python index.
+matters: the same Python, and no bytecode of its standard library. TUNEGATE_PYTHON_IMAGE names
+another one, in buildah's words: ``docker.io/library/python:3.13-slim-trixie``. Root and buildah
+are needed, no daemon and no registry; packages come from the Python index.
 """
 
 import argparse
 import hashlib
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +37,7 @@ CUSTOMIZE = (
     "find $1/usr -name __pycache__ -prune -exec rm -rf {} +",
 )
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+KEPT = 6  # archives of one image: other working copies may be using theirs
 TIMESTAMP = "0"  # one time for all files and layers: the same input gives the same layers
 
 
@@ -107,11 +110,14 @@ def image(name: str, progress: Progress | None = None) -> Path:
         return slot.file
     if name == "python":
         progress.start("building the images' base (about 40 s)")
-        return slot.publish(lambda path, lock: _build_base(path, progress, lock), progress)
-    recipe = RECIPES[name]
-    base = base_image(progress)
-    progress.start(f"building the image of {name} (about {recipe.about_seconds} s)")
-    return slot.publish(lambda path, lock: build(name, base, path, progress, lock), progress)
+        slot.publish(lambda path, lock: _build_base(path, progress, lock), progress)
+    else:
+        base = base_image(progress)
+        about = RECIPES[name].about_seconds
+        progress.start(f"building the image of {name} (about {about} s)")
+        slot.publish(lambda path, lock: build(name, base, path, progress, lock), progress)
+    _drop_old(slot)
+    return slot.file
 
 
 def build(name: str, base: Path, archive: Path, progress: Progress, lock: int) -> None:
@@ -129,21 +135,34 @@ def build(name: str, base: Path, archive: Path, progress: Progress, lock: int) -
 
 
 def _build_base(archive: Path, progress: Progress, lock: int) -> None:
-    tree, sources = archive.with_name("tree.tar"), archive.with_name("sources.list")
+    chosen, tree = _chosen_base(), archive.with_name("tree.tar")
+    text = f"FROM {chosen}\n"
+    if not chosen:
+        _make_tree(tree, progress, lock)
+        text = f"FROM scratch\nADD {tree.name} /\nENV PATH={SEARCH_PATH}\n"
+    dockerfile = archive.with_name("Dockerfile")
+    dockerfile.write_text(text, "ascii")
+    buildah = _Buildah(archive.with_name("store"), progress, lock)
+    options = ("--isolation", "chroot", "--timestamp", TIMESTAMP, "-t", tag("python"))
+    buildah.run("packing the base", "bud", *options, "-f", str(dockerfile), str(archive.parent))
+    buildah.write("python", archive)
+    tree.unlink(missing_ok=True)
+
+
+def _make_tree(tree: Path, progress: Progress, lock: int) -> None:
+    """Write Debian with Python as a tar."""
+    sources = tree.with_name("sources.list")
     sources.write_text("\n".join(SOURCES) + "\n", encoding="ascii")
     command = ["mmdebstrap", "--variant=minbase", f"--keyring={KEYRING}"]
     command += [f"--include={','.join(PACKAGES)}"]
     command += [f"--dpkgopt=path-exclude={pattern}" for pattern in WITHOUT]
     command += [f"--customize-hook={line}" for line in CUSTOMIZE]
-    command += [SUITE, str(tree), str(sources)]
-    run_step(command, "installing Debian packages", progress, lock=lock)
-    buildah = _Buildah(archive.with_name("store"), progress, lock)
-    dockerfile = archive.with_name("Dockerfile")
-    dockerfile.write_text(f"FROM scratch\nADD {tree.name} /\nENV PATH={SEARCH_PATH}\n", "ascii")
-    options = ("--isolation", "chroot", "--timestamp", TIMESTAMP, "-t", tag("python"))
-    buildah.run("packing the base", "bud", *options, "-f", str(dockerfile), str(archive.parent))
-    buildah.write("python", archive)
-    tree.unlink()
+    run_step(
+        [*command, SUITE, str(tree), str(sources)],
+        "installing Debian packages",
+        progress,
+        lock=lock,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +193,7 @@ def _slot(name: str) -> cache.Slot:
 
 def _version(name: str) -> str:
     """Return the first digits of a hash over all that goes into an image."""
-    recipe = (SOURCES, PACKAGES, WITHOUT, CUSTOMIZE, SEARCH_PATH, TIMESTAMP)
+    recipe = (_chosen_base(), SOURCES, PACKAGES, WITHOUT, CUSTOMIZE, SEARCH_PATH, TIMESTAMP)
     digest = hashlib.sha256(repr(recipe).encode())
     if name in RECIPES:
         chosen = RECIPES[name]
@@ -182,6 +201,17 @@ def _version(name: str) -> str:
             content = file.read_bytes()
             digest.update(f"{file.relative_to(ROOT)}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()[:12]
+
+
+def _drop_old(slot: cache.Slot) -> None:
+    """Remove what was built from older sources: each change of a file makes a new archive."""
+    found = [path for path in slot.root.glob(f"{slot.name}-*") if path.is_dir()]
+    for old in sorted(found, key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _chosen_base() -> str:
+    return os.environ.get("TUNEGATE_PYTHON_IMAGE", "")
 
 
 def _files(names: Sequence[str]) -> Iterator[Path]:

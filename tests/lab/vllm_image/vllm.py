@@ -1,4 +1,4 @@
-#!/usr/bin/python3 -IS
+#!/usr/bin/env -S python3 -IS
 """
 `vllm serve MODEL [--host H] [--port P] ...`: tests/webhook_hook/vllm_stand_in.py as a command.
 
