@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from cli import explain, nodes, pods
+from cli import explain, nodes, pods, uninstall
 from cli.doctor import command as doctor
 from cli.errors import CliError
 from common.telemetry import VERSION
@@ -21,7 +21,7 @@ FAILED, BAD_INPUT = 1, 2
 
 _DESCRIPTION = """\
 Looks after vLLM on GPU nodes that tunegate tunes, from where a kubeconfig is.
-It reads the cluster with your own rights and changes nothing. On the nodes
+It works with your own rights, and all but uninstall only read. On the nodes
 works tunegate-agent, beside the API server tunegate-webhook."""
 
 _EPILOG = """\
@@ -31,6 +31,7 @@ examples:
   {program} pods               which vLLM pods were injected, which missed
   {program} explain -f FILE    what the webhook makes of a manifest, and why
   {program} doctor --cluster   what keeps gates, pools, autoscalers from working
+  {program} uninstall          takes its marks off all nodes, and stops it
   {program} explain --help     all about it
 
 exit codes: 0 done; 1 the cluster refused, or --check or the doctor found
@@ -57,6 +58,7 @@ COMMANDS: dict[str, Command] = {
     "pods": pods,
     "explain": explain,
     "doctor": doctor,
+    "uninstall": uninstall,
 }
 
 

@@ -13,13 +13,20 @@ ADDRESS_IPV6 = "fd60::10"
 
 
 @contextlib.contextmanager
-def control_plane(*, kwok: bool = False) -> Iterator[ControlPlane]:
-    """Give a started control plane in a new namespace, with kwok when asked; end both after."""
+def control_plane(*, kwok: bool = False, alone: bool = False) -> Iterator[ControlPlane]:
+    """
+    Give a started control plane in a new namespace, with kwok when asked; end both after.
+
+    `alone`: the API server and etcd only, so that nothing moves by itself.
+    """
     lab_dir = LabDir.create()
     try:
         namespace = _namespace(lab_dir)
         started = ControlPlane(lab_dir, namespace.name, [ADDRESS, ADDRESS_IPV6])
-        started.start()
+        if alone:
+            started.start_alone()
+        else:
+            started.start()
         if kwok:
             Kwok(lab_dir, started, namespace.name).start()
         yield started

@@ -38,6 +38,8 @@ CLI_PURE = (
     *("doctor/judge_pools", "doctor/judge_rules", "doctor/judge_tunegate"),
     *("doctor/of_nodes", "doctor/of_policies", "doctor/of_pools", "doctor/of_workloads"),
     *("doctor/selection", "doctor/show"),
+    "removal",
+    "traces",
 )
 WEBHOOK_EDGES: tuple[str, ...] = (
     "__main__",

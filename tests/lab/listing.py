@@ -1,0 +1,55 @@
+"""Everything there is in an API server: what an installation must not leave behind."""
+
+from collections.abc import Collection, Iterator
+
+from tests.lab.api import ApiClient, Object
+
+MOVING = ("Event", "Lease", "EndpointSlice", "ComponentStatus", "IPAddress")
+"""Kinds whose objects come and go by themselves; those of tunegate are told by their names."""
+
+
+def everything(api: ApiClient, without: Collection[str] = MOVING) -> set[str]:
+    """Return every object of every kind in every namespace as KIND/NAMESPACE/NAME."""
+    return {
+        f"{kind}/{namespace}/{name}"
+        for kind, namespace, name in _objects(api)
+        if kind not in without or "tunegate" in name
+    }
+
+
+def node_marks(api: ApiClient) -> dict[str, Object]:
+    """Return what Nodes show besides what their kubelets refresh."""
+    return {
+        node["metadata"]["name"]: {
+            "labels": node["metadata"].get("labels", {}),
+            "annotations": node["metadata"].get("annotations", {}),
+            "taints": node["spec"].get("taints", []),
+            "conditions": sorted(
+                (one["type"], one["status"]) for one in node["status"].get("conditions", [])
+            ),
+        }
+        for node in api.get("/api/v1/nodes")["items"]
+    }
+
+
+def our_events(api: ApiClient) -> list[Object]:
+    """Return the Events that agent and webhook reported."""
+    events: list[Object] = api.get("/api/v1/events")["items"]
+    return [one for one in events if str(one.get("reportingComponent")).startswith("tunegate")]
+
+
+def _objects(api: ApiClient) -> Iterator[tuple[str, str, str]]:
+    for folder, resource in _collections(api):
+        for one in api.get(f"{folder}/{resource['name']}").get("items") or ():
+            metadata = one["metadata"]
+            yield resource["kind"], metadata.get("namespace", ""), metadata["name"]
+
+
+def _collections(api: ApiClient) -> Iterator[tuple[str, Object]]:
+    """Yield each kind that can be listed, by its group's preferred version."""
+    groups = api.get("/apis")["groups"]
+    folders = ["/api/v1", *(f"/apis/{one['preferredVersion']['groupVersion']}" for one in groups)]
+    for folder in folders:
+        for resource in api.get(folder)["resources"]:
+            if "list" in resource["verbs"] and "/" not in resource["name"]:
+                yield folder, resource
