@@ -1,4 +1,4 @@
-"""Fixtures of the tests on the real cluster: images that every node has, a namespace for a test."""
+"""Fixtures of the tests on the real cluster: images that every node has, the chart, a namespace."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +7,11 @@ import pytest
 
 from tests.lab import image_archive
 from tests.lab.cluster import Cluster
+from tests.lab.release import Release
+from tests.lab.world import NFS_ADDRESS
+
+AGENT = {"config": {"storage": {"endpoints": [NFS_ADDRESS]}}}
+"""Values of the chart's agent: the lab's NFS server is the storage."""
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +20,27 @@ def busybox(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder: Path = tmp_path_factory.mktemp("images")
     cluster.load_image(image_archive.pack_busybox(folder / "busybox.tar"))
     return image_archive.BUSYBOX
+
+
+@pytest.fixture(scope="session")
+def release(cluster: Cluster) -> Release:
+    """Give the packed chart, not installed; every node has all images."""
+    packed = Release.packed(cluster)
+    packed.load_images()
+    return packed
+
+
+@pytest.fixture(scope="module")
+def installed(cluster: Cluster, release: Release) -> Iterator[Release]:
+    """Give the chart installed, the webhook ready and both nodes tuned, for a file of tests."""
+    release.install(agent=AGENT)
+    try:
+        release.await_webhook()
+        for name in cluster.nodes:
+            release.await_tuned(name)
+        yield release
+    finally:
+        release.uninstall()
 
 
 @pytest.fixture

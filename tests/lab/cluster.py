@@ -112,7 +112,18 @@ class Cluster:
 
     def reboot(self, name: str) -> None:
         """Cut a node's power and boot it; its namespace, links and boot ID are new ones."""
-        self.nodes[name].reboot(lambda: self.world.remake(name))
+        self.nodes[name].cut_power()
+        self.world.remake(name)
+        self.nodes[name].start()
+        self.give_gpus(name)
+
+    def replace(self, name: str) -> None:
+        """Take a node away, then boot it as a new one: it registers again, with its taints."""
+        self.nodes[name].cut_power()
+        self.api.delete(f"/api/v1/nodes/{name}")
+        self.world.remake(name)
+        self.nodes[name].start()
+        self.give_gpus(name)
 
     def give_gpus(self, name: str, count: int = 8) -> None:
         """Say that a node has GPUs, in the place of a device plug-in."""

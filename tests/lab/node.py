@@ -133,17 +133,6 @@ class Node:
         self.signal("kubelet", signal.SIGTERM)
         self._processes.pop("kubelet").wait()
 
-    def reboot(self, while_off: Callable[[], None] | None = None) -> None:
-        """
-        Cut its power and boot it: a new boot ID, an empty /run, /var as it was.
-
-        The namespace is for the caller to remake in between (`while_off`). Back when it is Ready.
-        """
-        self.cut_power()
-        if while_off is not None:
-            while_off()
-        self.start()
-
     def cut_power(self) -> None:
         """End everything in it at once; twice does no harm."""
         for part in ("first", "kube-proxy"):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from common import names
 from tests.lab import images
 from tests.lab.api import Object
 from tests.lab.cluster import Cluster
@@ -71,6 +72,10 @@ class Release:
         rollout = ("rollout", "status", "daemonset/tunegate-agent", "--timeout=120s")
         self.cluster.kubectl("-n", NAMESPACE, *rollout, timeout_seconds=150.0)
 
+    def await_tuned(self, node: str) -> Object:
+        """Wait until a node is labelled tuned and has no gate taint; return its Node."""
+        return self.cluster.api.wait_for(f"/api/v1/nodes/{node}", is_open, 120.0)
+
     def _run(self, command: str, version: int, values: Object, *options: str) -> None:
         file = self.archive.with_suffix(".values.json")
         file.write_text(json.dumps(with_test_images(values)), encoding="utf-8")
@@ -86,6 +91,13 @@ def with_test_images(values: Object) -> Object:
         image = {"repository": repository, "tag": tag, "pullPolicy": "Never"}
         mine[component] = {"image": image} | mine.get(component, {})
     return mine
+
+
+def is_open(node: Object) -> bool:
+    """Tell whether a Node says that it is tuned and no taint of the gate is left on it."""
+    labels = node.get("metadata", {}).get("labels", {})
+    keys = {taint["key"] for taint in node.get("spec", {}).get("taints", [])}
+    return labels.get(names.LABEL_NETWORK) == "tuned" and not keys & set(names.GATE_TAINTS)
 
 
 def _has_bundle(configuration: Object) -> bool:
