@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from cli import explain, nodes, pods, uninstall
+from cli import explain, nodes, pods, selftest, uninstall
 from cli.doctor import command as doctor
 from cli.errors import CliError
 from common.telemetry import VERSION
@@ -58,6 +58,7 @@ COMMANDS: dict[str, Command] = {
     "pods": pods,
     "explain": explain,
     "doctor": doctor,
+    "selftest": selftest,
     "uninstall": uninstall,
 }
 
