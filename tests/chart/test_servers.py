@@ -59,9 +59,7 @@ def test_every_object_is_taken_without_a_warning(
     problems = []
     # a pod is refused where its account is not there, so accounts come first and are really made
     objects = [
-        one
-        for one in chart.render(values, kubernetes=bare_server.version)
-        if not is_of_others(one)
+        one for one in chart.render(values, kubernetes=bare_server.version) if not is_of_others(one)
     ]
     for one in sorted(objects, key=lambda made: made["kind"] != "ServiceAccount"):
         dry_run = "" if one["kind"] == "ServiceAccount" else "&dryRun=All"
