@@ -68,15 +68,12 @@ def _stuck_node(node: NodeSeen, waited: float, facts: Facts) -> Finding:
 
 def _agent_pods(node: str, facts: Facts) -> str:
     namespace = facts.agents[0].namespace if facts.agents else "NAMESPACE"
-    return f"kubectl get pods -n {namespace} -o wide --field-selector spec.nodeName={node}"
+    return f"kubectl get pods -n {namespace} -o wide \\\n  --field-selector spec.nodeName={node}"
 
 
 def _agent_log(node: str, facts: Facts) -> str:
-    namespace = facts.agents[0].namespace if facts.agents else "NAMESPACE"
-    return (
-        f"kubectl get events -n default --field-selector involvedObject.name={node}\n"
-        f"kubectl get pods -n {namespace} -o wide --field-selector spec.nodeName={node}"
-    )
+    events = f"kubectl get events \\\n  --field-selector involvedObject.name={node}"
+    return f"{events}\n{_agent_pods(node, facts)}"
 
 
 def _untouched(facts: Facts) -> Iterator[Finding]:

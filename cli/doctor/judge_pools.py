@@ -161,12 +161,20 @@ def is_too_old(autoscaler: Autoscaler) -> bool:
 def _blocking(
     target: str, place: Place, pool: str, gates: list[Taint], facts: Facts
 ) -> Iterator[Finding]:
-    """Judge ordinary keys where a cluster-autoscaler works, seen or the cloud's own."""
+    """Judge ordinary keys where a cluster-autoscaler works, seen or the cloud's own.
+
+    That one is too old for its prefix is told once, of the autoscaler.
+    """
     seen = facts.autoscalers[0] if facts.autoscalers else None
     is_hidden = place in _HIDDEN or (place is Place.EKS and "Deployment" not in facts.read)
     if seen is None and not is_hidden:
         return
-    bad = [taint.key for taint in gates if not is_startup_key(taint.key, seen)]
+    told = PREFIX if seen and is_too_old(seen) else ()
+    bad = [
+        taint.key
+        for taint in gates
+        if not is_startup_key(taint.key, seen) and not taint.key.startswith(told)
+    ]
     if not bad:
         return
     who = f"cluster-autoscaler ({seen.title})" if seen else "a cluster-autoscaler without flags"

@@ -17,7 +17,7 @@ def judge_tunegate(facts: Facts) -> Iterator[Finding]:
                 "",
                 "tunegate is not installed here: nobody tunes nodes, and nobody takes a gate off",
                 "install it",
-                "helm install tunegate charts/tunegate --namespace tunegate --create-namespace",
+                "helm install tunegate charts/tunegate \\\n  --namespace tunegate --create-namespace",
             )
         return
     found = [*_agents(facts), *_webhooks(facts), *_versions(facts), *_hooks(facts)]
@@ -170,8 +170,8 @@ def _endpoints(facts: Facts) -> Iterator[Finding]:
                 f"Service {namespace}/{service}, which {hook.configuration} calls, has no ready "
                 "endpoint: every call fails, and pods are created without what it injects",
                 "see what it selects",
-                f"kubectl get endpointslices -n {namespace} -l "
-                f"kubernetes.io/service-name={service}",
+                f"kubectl get endpointslices -n {namespace} \\\n"
+                f"  -l kubernetes.io/service-name={service}",
             )
 
 

@@ -120,7 +120,7 @@ def _flags(container: Json) -> Iterator[tuple[str, str]]:
     """Yield names and values of --name=value and --name value, also inside of a shell's words."""
     given = [*pods.texts(container.get("command")), *pods.texts(container.get("args"))]
     words = [word for text in given for word in text.split()]
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words[1:], ""], strict=False):
         if word.startswith("-"):
             name, sign, value = word.lstrip("-").partition("=")
             yield name, value if sign else following
