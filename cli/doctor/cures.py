@@ -50,11 +50,12 @@ _GATES: Final[Mapping[Place, str]] = {
 }
 _SHOWN: Final[Mapping[Place, str]] = {
     Place.DOKS: "doctl kubernetes cluster node-pool list CLUSTER -o json",
-    Place.EKS: "aws eks describe-nodegroup --cluster-name CLUSTER --nodegroup-name POOL",
+    Place.EKS: "aws eks describe-nodegroup --cluster-name CLUSTER \\\n  --nodegroup-name POOL",
     Place.GKE: "gcloud container node-pools list --cluster CLUSTER --format json",
     Place.AKS: "az aks nodepool list --resource-group GROUP --cluster-name CLUSTER",
     Place.KARPENTER: "kubectl get nodepools.karpenter.sh -o yaml",
-    Place.BARE: "kubectl get cm -n kube-system kubelet-config -o jsonpath={.data.kubelet}",
+    Place.BARE: "kubectl get configmap -n kube-system kubelet-config \\\n"
+    "  -o jsonpath={.data.kubelet}",
 }
 _OPERATOR_PARTS: Final = (
     *("nvidia-driver", "nvidia-container-toolkit", "nvidia-device-plugin", "nvidia-dcgm"),

@@ -17,7 +17,8 @@ def judge_tunegate(facts: Facts) -> Iterator[Finding]:
                 "",
                 "tunegate is not installed here: nobody tunes nodes, and nobody takes a gate off",
                 "install it",
-                "helm install tunegate charts/tunegate \\\n  --namespace tunegate --create-namespace",
+                "helm install tunegate charts/tunegate \\\n"
+                "  --namespace tunegate --create-namespace",
             )
         return
     found = [*_agents(facts), *_webhooks(facts), *_versions(facts), *_hooks(facts)]
