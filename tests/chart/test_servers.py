@@ -1,16 +1,15 @@
 """What the oldest and the newest Kubernetes say of the chart's objects, strictly read."""
 
 import json
-import subprocess
 from collections.abc import Mapping
 from typing import Any, Final
 
 import pytest
 import yaml
 
-from tests.chart.conftest import Server
+from tests.chart.conftest import Server, helm
 from tests.chart.options import PRESETS, all_on, merged
-from tests.lab import binaries, chart
+from tests.lab import chart
 from tests.lab.api import Object, object_path
 from tests.lab.process import LabDir
 
@@ -72,23 +71,6 @@ def test_every_object_is_taken_without_a_warning(
     for one in chart.select(objects, "ServiceAccount"):
         bare_server.admin.delete(object_path(one))
     assert problems == []
-
-
-def helm(server: Server, *args: str, version: int) -> subprocess.CompletedProcess[str]:
-    """Run Helm where the API server is."""
-    plane = server.control_plane
-    home = plane.folder / f"helm{version}"
-    folders = {f"HELM_{name}_HOME": str(home / name) for name in ("CACHE", "CONFIG", "DATA")}
-    argv = ["nsenter", f"--net=/var/run/netns/{plane.endpoint.netns}"]
-    argv += [str(binaries.find(f"helm{version}")), f"--kubeconfig={plane.kubeconfig}"]
-    return subprocess.run(
-        [*argv, *args, f"--namespace=helm{version}"],
-        env={"HOME": str(home), **folders},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
 
 
 @pytest.mark.parametrize("version", chart.VERSIONS)

@@ -92,6 +92,12 @@ def shipped(version: int = 4) -> list[Object]:
     return objects
 
 
+def gpu_labels() -> list[str]:
+    """Return the keys of the labels that the shipped values know GPU nodes by."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    return list(values["agent"]["gpuLabels"])
+
+
 def select(objects: Sequence[Object], kind: str, name: str = "") -> list[Object]:
     """Return the objects of a kind, and of a name where it is given."""
     return [one for one in objects if one["kind"] == kind and name in ("", one["metadata"]["name"])]

@@ -1,0 +1,62 @@
+{{/* Sentences about values that may hurt, as a JSON list: what happens, and what to set instead. */}}
+{{- define "tunegate.warnings" -}}
+{{- $found := list -}}
+{{- $agent := .Values.agent -}}
+{{- $config := $agent.config -}}
+{{- $webhook := .Values.webhook -}}
+
+{{- if not $agent.enabled -}}
+{{- $found = append $found "agent.enabled is false: nothing opens the gate, so every node that registers with its taint stays closed." -}}
+{{- end -}}
+{{- if not $webhook.enabled -}}
+{{- $found = append $found "webhook.enabled is false: vLLM pods get no tolerations, probes, drain or /dev/shm." -}}
+{{- else if not (or $webhook.hooks.pods .Values.mutatingAdmissionPolicy.enabled) -}}
+{{- $found = append $found "webhook.hooks.pods is false: nothing is injected into vLLM pods." -}}
+{{- end -}}
+
+{{- if $agent.enabled -}}
+{{- $hasList := and $webhook.enabled (dig "storage" "enabled" true $webhook.config) -}}
+{{- $isNamed := or (dig "storage" "endpoints" list $config) (dig "storage" "endpointsFile" "" $config) (dig "links" "include" list $config) -}}
+{{- if not (or $hasList $isNamed) -}}
+{{- $found = append $found "no NFS server is known before the first mount: new nodes become degraded (NoStorageEndpoint) with their MTU as it was. Set agent.config.storage.endpoints, or let the webhook keep the list." -}}
+{{- end -}}
+{{- if eq (dig "gate" "onFailed" "hold" $config) "open" -}}
+{{- $found = append $found "agent.config.gate.onFailed is open: pods start on nodes whose network could not be made safe." -}}
+{{- end -}}
+{{- if eq (dig "gate" "onDegraded" "open" $config) "hold" -}}
+{{- $found = append $found "agent.config.gate.onDegraded is hold: a node below target stays closed and is paid for; after 15 minutes cluster-autoscaler counts it as broken. gate.deadlineSeconds sets an end." -}}
+{{- end -}}
+{{- if not $agent.ownNodePolicy.enabled -}}
+{{- $found = append $found "agent.ownNodePolicy.enabled is false: whoever takes over one agent can write labels, taints and cordons of every node." -}}
+{{- end -}}
+{{- $toleratesAll := false -}}
+{{- range $agent.tolerations -}}
+{{- if and (eq (default "Equal" .operator) "Exists") (not .key) (not .effect) -}}{{- $toleratesAll = true -}}{{- end -}}
+{{- end -}}
+{{- if not $toleratesAll -}}
+{{- $found = append $found "agent.tolerations does not tolerate every taint: a GPU node with another one gets no agent and stays closed." -}}
+{{- end -}}
+{{- if not (or $agent.gpuLabels $agent.nodeSelector $agent.affinity) -}}
+{{- $found = append $found "agent.gpuLabels is empty and there is no selector: agents run on, and tune, every Linux node." -}}
+{{- end -}}
+{{- if dig "limits" "cpu" "" $agent.resources -}}
+{{- $found = append $found "agent.resources.limits.cpu is set: throttling lengthens the time that each new node is closed." -}}
+{{- end -}}
+{{- end -}}
+
+{{- $hasStartupKey := false -}}
+{{- range .Values.gate.taints -}}
+{{- if hasPrefix "startup-taint.cluster-autoscaler.kubernetes.io/" . -}}{{- $hasStartupKey = true -}}{{- end -}}
+{{- end -}}
+{{- if not $hasStartupKey -}}
+{{- $found = append $found "gate.taints has no key that begins with startup-taint.cluster-autoscaler.kubernetes.io/: with any other one cluster-autoscaler never scales the pool up from zero, or buys a second node." -}}
+{{- end -}}
+
+{{- if and $webhook.enabled (eq (int $webhook.replicas) 1) (not $webhook.autoscaling.enabled) -}}
+{{- $found = append $found "webhook.replicas is 1: pods that are created while it restarts are left as they are." -}}
+{{- end -}}
+{{- if not .Values.uninstall.enabled -}}
+{{- $found = append $found "uninstall.enabled is false: helm uninstall leaves taints, labels, condition and annotation on the nodes, and closed nodes stay closed. `kubectl tunegate uninstall` clears them." -}}
+{{- end -}}
+{{ $found | toJson }}
+{{- end }}
