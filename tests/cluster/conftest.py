@@ -31,16 +31,24 @@ def release(cluster: Cluster) -> Release:
 
 
 @pytest.fixture(scope="module")
-def installed(cluster: Cluster, release: Release) -> Iterator[Release]:
-    """Give the chart installed, the webhook ready and both nodes tuned, for a file of tests."""
-    release.install(agent=AGENT)
+def installed(
+    cluster: Cluster, release: Release, request: pytest.FixtureRequest
+) -> Iterator[Release]:
+    """
+    Give the chart installed, the webhook ready and both nodes tuned, for a file of tests.
+
+    The file may say by HELM which version of it installs, and by VALUES what beside AGENT.
+    """
+    version = getattr(request.module, "HELM", 3)
+    values = {"agent": AGENT} | getattr(request.module, "VALUES", {})
+    release.install(version=version, **values)
     try:
         release.await_webhook()
         for name in cluster.nodes:
             release.await_tuned(name)
         yield release
     finally:
-        release.uninstall()
+        release.uninstall(version=version)
 
 
 @pytest.fixture

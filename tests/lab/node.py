@@ -12,6 +12,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -204,6 +205,10 @@ class Node:
                 return int(pid)
         raise LookupError(f"{wanted} does not run on {self.name}")
 
+    def process(self, container_id: str) -> "NodeProcess":
+        """Return a container's first process as the node's /proc shows it."""
+        return NodeProcess(self, self.container_pid(container_id))
+
     def _enter(self) -> list[str]:
         target = ["nsenter", f"--target={self.first_pid}", "--net", "--mount", "--pid"]
         return [*target, "--"]
@@ -249,6 +254,31 @@ class Node:
                 tail = "\n".join(self._processes[part].log_text().splitlines()[-25:])
                 raise NodeError(f"{self.name}: {part} is not ready; the end of its log:\n{tail}")
             time.sleep(_POLL_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeProcess:
+    """One process of a node, read from the node's /proc."""
+
+    node: Node
+    pid: int
+
+    def status(self) -> dict[str, str]:
+        """Return the fields of its status (proc_pid_status(5)), white space folded."""
+        lines = self._read("status").splitlines()
+        return {key: " ".join(value.split()) for key, _, value in (x.partition(":") for x in lines)}
+
+    def mounts(self) -> dict[str, str]:
+        """Return "ro" or "rw" for each place where something is mounted (proc_pid_mountinfo(5))."""
+        fields = [line.split() for line in self._read("mountinfo").splitlines()]
+        return {one[4]: one[5].partition(",")[0] for one in fields}
+
+    def namespace(self, kind: str) -> str:
+        """Return which namespace of a kind ("net", "pid", "mnt") it is in."""
+        return self.node.run(["readlink", f"/proc/{self.pid}/ns/{kind}"]).stdout.strip()
+
+    def _read(self, name: str) -> str:
+        return self.node.run(["cat", f"/proc/{self.pid}/{name}"]).stdout
 
 
 def missing_parts() -> list[str]:

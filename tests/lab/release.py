@@ -56,7 +56,7 @@ class Release:
     def uninstall(self, *, version: int = 3) -> None:
         """Uninstall it; does nothing where it is not installed."""
         self.cluster.helm(
-            *("uninstall", NAME, "--namespace", NAMESPACE, "--ignore-not-found", "--wait"),
+            *("uninstall", NAME, "--namespace", NAMESPACE, "--ignore-not-found"),
             version=version,
         )
 
