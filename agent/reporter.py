@@ -10,12 +10,14 @@ from collections.abc import Callable
 
 from agent.cluster.backoff import Backoff
 from agent.cluster.client import ClusterClient
-from agent.cluster.errors import ClusterError
+from agent.cluster.errors import ClusterError, ConflictError, InvalidError
 from agent.cluster.gate import Published, Publisher, publish
 from agent.cluster.watch import NodeWatch
 from agent.facts import NodeFacts
 from agent.node import NodeView, Wanted
 from common.telemetry import Log
+
+_RACES_UNTOLD = 3  # lost in a row: on a new node others write taints, too
 
 OnPublished = Callable[[Published, Wanted], None]
 OnFacts = Callable[[NodeFacts | None], None]
@@ -55,6 +57,7 @@ class Reporter:
         self._watch = NodeWatch(client, self._name, self._saw, self._problem)
         self._wanted: Wanted | None = None
         self._problems_told: set[str] = set()
+        self._races = 0
         self._backoff = Backoff(first_seconds=1.0)
         self._retry_seconds: float | None = None
         self._telling = threading.Lock()
@@ -96,7 +99,7 @@ class Reporter:
             wanted = self._wanted
             if wanted is None or self._stopping.is_set():
                 continue
-            done = publish(self._publisher, self._latest, self._stopping.wait, self._problem)
+            done = publish(self._publisher, self._latest, self._stopping.wait, self._not_written)
             if done:
                 self._completed(done)
 
@@ -128,7 +131,15 @@ class Reporter:
             view = self._publisher.step(self._first).view
         self._tell(view)  # last: what another boot said is taken back before any write
 
+    def _not_written(self, error: ClusterError) -> None:
+        """Tell why a write failed; of lost races only a row is worth a word."""
+        is_race = isinstance(error, ConflictError | InvalidError)
+        self._races = self._races + 1 if is_race else 0
+        if not is_race or self._races > _RACES_UNTOLD:
+            self._problem(error)
+
     def _completed(self, done: Published) -> None:
+        self._races = 0
         if done.refused:
             self._retry_seconds = self._backoff.next(done.refused[0])
         else:

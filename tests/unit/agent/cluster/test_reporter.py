@@ -3,6 +3,8 @@
 import io
 from dataclasses import replace
 
+import pytest
+
 from agent.cluster.client import ClusterClient
 from agent.facts import NodeFacts
 from agent.mode import Mode, mode_of
@@ -48,3 +50,24 @@ def test_an_answer_that_the_watch_has_overtaken_is_not_told(
     finally:
         reporter.close()
     assert mode_of(told[-1]) is Mode.OFF
+
+
+@pytest.mark.parametrize(("lost", "is_told"), [(3, False), (4, True)])
+def test_a_lost_race_is_no_problem_but_a_row_of_them_is(
+    api: FakeApi, client: ClusterClient, lost: int, *, is_told: bool
+) -> None:
+    """On a new node autoscalers and controllers write taints, too: the next try is what helps."""
+    log = io.StringIO()
+    read, refused = Fault(before=lambda: None), Fault(status=422)
+    api.faults = [read, refused, *[read, refused] * (lost - 1)]
+    reporter = Reporter(
+        client, "n1", TUNED, Log("json", log), lambda _done, _wanted: None, lambda _facts: None
+    )
+    try:
+        reporter.want(TUNED)
+        eventually(lambda: bool(api.events))
+        reporter.await_first(5)
+    finally:
+        reporter.close()
+    assert ("Could not reach or change the Node" in log.getvalue()) == is_told
+    assert ("Reached the API server again" in log.getvalue()) == is_told
