@@ -32,15 +32,17 @@ class Server:
         return self.version == chart.OLDEST
 
 
-def helm(server: Server, *args: str, version: int) -> subprocess.CompletedProcess[str]:
-    """Run Helm where the API server is."""
+def helm(
+    server: Server, *args: str, version: int, namespace: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run Helm where the API server is, in a namespace of its own unless it is named."""
     plane = server.control_plane
     home = plane.folder / f"helm{version}"
     folders = {f"HELM_{name}_HOME": str(home / name) for name in ("CACHE", "CONFIG", "DATA")}
     argv = ["nsenter", f"--net=/var/run/netns/{plane.endpoint.netns}"]
     argv += [str(binaries.find(f"helm{version}")), f"--kubeconfig={plane.kubeconfig}"]
     return subprocess.run(
-        [*argv, *args, f"--namespace=helm{version}"],
+        [*argv, *args, f"--namespace={namespace or f'helm{version}'}"],
         env={"HOME": str(home), **folders},
         check=False,
         capture_output=True,

@@ -10,7 +10,7 @@ import yaml
 from tests.chart.conftest import Server, helm
 from tests.chart.options import PRESETS, all_on, merged
 from tests.lab import chart
-from tests.lab.api import Object, object_path
+from tests.lab.api import APPLY_PATCH, Object, object_path
 from tests.lab.process import LabDir
 
 pytestmark = [pytest.mark.lab, pytest.mark.api]
@@ -73,32 +73,57 @@ def test_every_object_is_taken_without_a_warning(
     assert problems == []
 
 
-@pytest.mark.parametrize("version", chart.VERSIONS)
+HELMS: Final = {"oldest": ((3, 3), (4, 4)), "newest": ((3, 4), (4, 4))}
+"""Which Helm installs and which one upgrades, on each API server."""
+BUNDLE: Final = "Zm9v"
+_POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+_HOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/tunegate-webhook"
+
+
+@pytest.mark.parametrize("turn", [0, 1])
 def test_options_can_be_switched_on_and_off_by_upgrades(
-    bare_server: Server, version: int, lab_dir: LabDir
+    bare_server: Server, turn: int, lab_dir: LabDir
 ) -> None:
     """Shipped, then everything on, then shipped again, rolled back, and gone."""
-    values = lab_dir.path / "values.yaml"
-    everything = all_on({} if not bare_server.is_oldest else WITHOUT_THE_TWIN)
-    # kinds of other projects are not there, and names stay: they are part of an installation
-    for off in (
-        {"monitoring": {"podMonitor": {"enabled": False}, "serviceMonitor": {"enabled": False}}},
-        {"monitoring": {"prometheusRule": {"enabled": False}}},
-        {"webhook": {"certificates": {"certManager": {"enabled": False}}}},
-    ):
-        everything = merged(everything, off)
-    values.write_text(json.dumps(everything), encoding="utf-8")
-    steps = [
-        ("install", "tunegate", str(chart.CHART), "--create-namespace"),
-        ("upgrade", "tunegate", str(chart.CHART), "--values", str(values)),
-        ("upgrade", "tunegate", str(chart.CHART), "--reset-values"),
-        ("rollback", "tunegate", "2"),
-        ("uninstall", "tunegate", "--no-hooks"),
+    installs, upgrades = HELMS["oldest" if bare_server.is_oldest else "newest"][turn]
+    values = lab_dir.path / "values.json"
+    values.write_text(json.dumps(everything_that_is_here(bare_server)), encoding="utf-8")
+
+    def run(*args: str, version: int = upgrades) -> None:
+        # one namespace, whichever Helm: the release is found by it
+        ran = helm(bare_server, *args, version=version, namespace=f"turn{turn}")
+        assert ran.returncode == 0, f"{args[0]}: {ran.stderr}"
+
+    run("install", "tunegate", str(chart.CHART), "--create-namespace", version=installs)
+    apply_bundle(bare_server)
+    run("upgrade", "tunegate", str(chart.CHART), "--set", "webhook.timeoutSeconds=2")
+    hooks = bare_server.admin.get(_HOOKS)["webhooks"]
+    assert [one["timeoutSeconds"] for one in hooks] == [2, 2]
+    assert [one["clientConfig"]["caBundle"] for one in hooks] == [BUNDLE, BUNDLE]
+    run("upgrade", "tunegate", str(chart.CHART), "--values", str(values))
+    run("upgrade", "tunegate", str(chart.CHART), "--reset-values")
+    run("rollback", "tunegate", "3")
+    run("uninstall", "tunegate", "--no-hooks")
+    assert bare_server.admin.get(_POLICIES)["items"] == []
+
+
+def everything_that_is_here(server: Server) -> dict[str, Any]:
+    """Return all options on, without those that need other projects' CRDs or change names."""
+    off = {"enabled": False}
+    absent = {
+        "fullnameOverride": "",
+        "monitoring": {"podMonitor": off, "serviceMonitor": off, "prometheusRule": off},
+        "webhook": {"certificates": {"certManager": off}},
+    }
+    return merged(all_on(WITHOUT_THE_TWIN if server.is_oldest else {}), absent)
+
+
+def apply_bundle(server: Server) -> None:
+    """Write caBundle as the webhook does: the field and the entries' names, nothing else."""
+    live = server.admin.get(_HOOKS)
+    entries = [
+        {"name": one["name"], "clientConfig": {"caBundle": BUNDLE}} for one in live["webhooks"]
     ]
-    for step in steps:
-        ran = helm(bare_server, *step, version=version)
-        assert ran.returncode == 0, f"{step[0]}: {ran.stderr}"
-    left = bare_server.admin.get(
-        "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
-    )
-    assert left["items"] == []
+    body = {key: live[key] for key in ("apiVersion", "kind")}
+    body |= {"metadata": {"name": live["metadata"]["name"]}, "webhooks": entries}
+    server.admin.patch(f"{_HOOKS}?fieldManager=tunegate-webhook&force=true", body, APPLY_PATCH)
