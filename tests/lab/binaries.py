@@ -141,6 +141,19 @@ ITEMS: Mapping[str, Item] = {
     "prometheus-operator": Program(
         WRAPPERS / "prometheus-operator", _OPERATOR, f"{_OPERATOR}/cmd/operator", 60
     ),
+    "prometheus-operator-crds": Text(
+        WRAPPERS / "prometheus-operator",
+        _OPERATOR,
+        tuple(
+            f"example/prometheus-operator-crd/monitoring.coreos.com_{plural}.yaml"
+            for plural in ("servicemonitors", "podmonitors", "prometheusrules")
+        ),
+    ),
+    "keda-crds": Text(
+        WRAPPERS / "keda",
+        "github.com/kedacore/keda/v2",
+        ("config/crd/bases/keda.sh_scaledobjects.yaml",),
+    ),
     # what the webhook is compared with, built when the bench asks for it
     "go-injector": Program(WRAPPERS / "go-injector", "sigs.k8s.io/controller-runtime", ".", 90),
     "kyverno": Program(
