@@ -1,13 +1,18 @@
 """From raw objects by kind to facts. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
 
 import yaml
 
 from cli.doctor.facts import Autoscaler, Facts, Pool, Unread
 from cli.doctor.of_nodes import claim_of, node_of
-from cli.doctor.of_policies import has_own_node_policy, hooks_of, ready_endpoints, rule_of
+from cli.doctor.of_policies import (
+    HOOK_KINDS,
+    has_own_node_policy,
+    hooks_of,
+    ready_endpoints,
+    rule_of,
+)
 from cli.doctor.of_pools import eksctl, kubeadm, kubelet, node_config, node_pool, printed
 from cli.doctor.of_workloads import (
     STATUS_MAP,
@@ -25,7 +30,6 @@ from webhook.decisions import Json
 
 Raw = Mapping[str, Sequence[Json]]
 """Objects by kind."""
-HOOK_KINDS: Final = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 
 
 def facts_of(  # noqa: PLR0913 - what was read has many sides

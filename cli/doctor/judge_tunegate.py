@@ -6,6 +6,7 @@ from cli.doctor import cures
 from cli.doctor.facts import Facts, Hook, Part
 from cli.doctor.finding import Finding, good, listed, note, problem, several
 from cli.doctor.of_nodes import LATE_LABEL_PREFIXES
+from cli.doctor.of_policies import HOOK_KINDS
 
 
 def judge_tunegate(facts: Facts) -> Iterator[Finding]:
@@ -23,7 +24,7 @@ def judge_tunegate(facts: Facts) -> Iterator[Finding]:
         return
     found = [*_agents(facts), *_webhooks(facts), *_versions(facts), *_hooks(facts)]
     yield from found
-    if not found:
+    if not found and {"DaemonSet", "Deployment"} & facts.read:
         parts = [f"{part.title} {part.ready}/{part.wanted}" for part in _parts(facts)]
         yield good("TunegateReady", "", f"tunegate is ready: {', '.join(parts)}")
     policies = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
@@ -44,7 +45,7 @@ def _parts(facts: Facts) -> tuple[Part, ...]:
 
 def _agents(facts: Facts) -> Iterator[Finding]:
     for agent in facts.agents:
-        if agent.ready < agent.wanted:
+        if agent.ready < agent.wanted and "DaemonSet" in facts.read:
             yield problem(
                 "AgentNotReady",
                 agent.title,
@@ -105,7 +106,7 @@ def _reach(agent: Part, facts: Facts) -> Iterator[Finding]:
 
 
 def _webhooks(facts: Facts) -> Iterator[Finding]:
-    for webhook in facts.webhooks:
+    for webhook in facts.webhooks if "Deployment" in facts.read else ():
         if webhook.ready < webhook.wanted or not webhook.wanted:
             yield problem(
                 "WebhookNotReady",
@@ -134,7 +135,7 @@ def _versions(facts: Facts) -> Iterator[Finding]:
 
 def _hooks(facts: Facts) -> Iterator[Finding]:
     without = [hook for hook in facts.hooks if not hook.has_bundle]
-    if without:
+    if without and set(HOOK_KINDS) <= facts.read:
         names = listed(dict.fromkeys(hook.configuration for hook in without))
         yield problem(
             "BundleEmpty",

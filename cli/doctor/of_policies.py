@@ -1,11 +1,13 @@
 """Admission configurations and policies of tunegate's, and NodeReadinessRules. Pure."""
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from cli.doctor.facts import Hook, Rule, Taint
 from webhook import pods
 from webhook.decisions import Json
 
+HOOK_KINDS: Final = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 _DOMAIN = ".tunegate.io"
 _PART_OF = "app.kubernetes.io/part-of"
 

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from http.client import FORBIDDEN, UNAUTHORIZED
 from typing import Final, Protocol
 
-from cli.doctor.assemble import HOOK_KINDS
 from cli.doctor.facts import Unread
-from cli.doctor.of_policies import hooks_of
+from cli.doctor.of_policies import HOOK_KINDS, hooks_of
 from cli.doctor.of_workloads import STATUS_MAP, autoscaler_of, is_agent, passes_gate
 from common import names
 from common.api_types import Answer, ApiError, Json, NotFoundError, UnreachableError

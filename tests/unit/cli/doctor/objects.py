@@ -6,12 +6,15 @@ from typing import Any
 from cli.doctor.assemble import facts_of
 from cli.doctor.diagnose import diagnose
 from cli.doctor.finding import Finding, Severity
+from cli.doctor.of_policies import HOOK_KINDS
 from common import names
 
 Json = dict[str, Any]
 NOW = 1795262400.0
 """2026-11-21T12:00:00Z."""
-READ = frozenset({"Node", "DaemonSet", "Deployment", "Pod", "EndpointSlice", "NodePool"})
+READ = frozenset(
+    {"Node", "DaemonSet", "Deployment", "Pod", "EndpointSlice", "NodePool", *HOOK_KINDS}
+)
 GPU = "nvidia.com/gpu"
 KEY = names.STARTUP_TAINT
 DO_KEY = "node.digitalocean.com/network-not-tuned"

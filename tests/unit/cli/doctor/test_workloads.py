@@ -53,6 +53,12 @@ def test_what_is_not_ready_is_told() -> None:
     assert problems(agent(), webhook(replicas=0, ready=0)) == ["WebhookNotReady"]
 
 
+def test_a_manifest_says_nothing_about_what_is_ready() -> None:
+    """What `helm template` prints has no status and no bundle."""
+    assert problems(agent(status=(3, 2)), webhook(ready=1), hook(bundle=""), read=()) == []
+    assert "TunegateReady" not in all_names(agent(), webhook(), read=())
+
+
 def test_an_agent_behind_its_own_gate_is_a_deadlock() -> None:
     """The chart's tolerates everything."""
     assert problems(agent(GPU_TOLERATION)) == ["AgentBehindGate"]
