@@ -11,6 +11,12 @@ from docs.chart_values import shipped
 
 PRESETS = sorted(Path("charts/tunegate/presets").glob("*.yaml"))
 
+OVERRIDING: Mapping[str, Any] = {
+    "mutatingAdmissionPolicy": {"enabled": False},
+    "webhook": {"hostNetwork": False, "certificates": {"certManager": {"enabled": False}}},
+}
+"""Switches off that, while they are on, leave out what another one makes."""
+
 
 def all_on(without: Mapping[str, object] | None = None) -> dict[str, Any]:
     """Return values with every switch on, and every other option that has a test's value."""

@@ -11,13 +11,17 @@ import pytest
 from agent.config import decode as decode_agent
 from agent.host.paths import ENVIRONMENT
 from common import names
-from tests.chart.options import PRESETS, all_on
+from tests.chart.options import OVERRIDING, PRESETS, all_on
 from tests.lab import chart
 from tests.lab.api import Object
 from webhook.config import decode as decode_webhook
 from webhook.settings import decode as decode_policy
 
-CHOICES: Mapping[str, Mapping[str, Any]] = {"shipped": {}, "all on": all_on()}
+CHOICES: Mapping[str, Mapping[str, Any]] = {
+    "shipped": {},
+    "all on": all_on(),
+    "all on that others override": all_on(OVERRIDING),
+}
 TEMPLATES = sorted(Path("charts/tunegate/templates").glob("*"))
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.chart.conftest import Server, helm
-from tests.chart.options import PRESETS, all_on, merged
+from tests.chart.options import OVERRIDING, PRESETS, all_on, merged
 from tests.lab import chart
 from tests.lab.api import APPLY_PATCH, Object, object_path
 from tests.lab.process import LabDir
@@ -24,7 +24,7 @@ WITHOUT_THE_TWIN: Final = {"mutatingAdmissionPolicy": {"enabled": False}}
 CHOICES: Final[Mapping[str, Mapping[str, Any]]] = {
     "shipped": {},
     "all on": all_on(),
-    "all on, pods by the webhook": all_on(WITHOUT_THE_TWIN),
+    "all on that others override": all_on(OVERRIDING),
     **{path.stem: yaml.safe_load(path.read_text()) for path in PRESETS},
 }
 

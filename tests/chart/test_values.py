@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from docs.chart_values import ValuesError, read
+from docs.chart_values import ValuesError, read, shipped
+from tests.chart.options import OVERRIDING, all_on, merged, put, switches
 from tests.lab import chart
 
 WRONG: Mapping[str, tuple[Mapping[str, Any], str]] = {
@@ -62,6 +63,23 @@ def test_the_schema_is_closed_everywhere() -> None:
 
     assert schema["additionalProperties"] is False
     look(schema, "")
+
+
+@pytest.mark.parametrize("path", switches(), ids=".".join)
+def test_every_switch_switches_something(path: tuple[str, ...]) -> None:
+    """A switch that changes no object is a promise that nobody keeps."""
+    on = all_on(OVERRIDING)
+    put(on, path, value=True)
+    off = merged(on, {})
+    put(off, path, value=False)
+    assert chart.rendered(on).stdout != chart.rendered(off).stdout
+
+
+def test_every_other_value_is_read_by_a_template() -> None:
+    """As far as its own name tells."""
+    everything = "\n".join(one.read_text() for one in sorted(chart.CHART.glob("templates/*")))
+    unread = [one.dotted for one in shipped() if one.path[-1] not in everything]
+    assert unread == []
 
 
 def test_a_parent_chart_may_add_its_globals() -> None:
