@@ -177,6 +177,17 @@ def _blocking(
     ]
     if not bad:
         return
+    if place is Place.AKS and seen is None:
+        yield note(
+            "GateBlocksScaleUp",
+            target,
+            f"{target}: {listed(bad)} may block scale-from-zero: only the reserved prefix is known "
+            "to be a startup taint on AKS; whether its autoscaler is told of other init taints is "
+            "not documented",
+            "use the key that needs no flag",
+            cures.gate(place, pool),
+        )
+        return
     who = f"cluster-autoscaler ({seen.title})" if seen else "a cluster-autoscaler without flags"
     yield problem(
         "GateBlocksScaleUp",

@@ -110,6 +110,13 @@ def test_an_ordinary_key_blocks_scale_from_zero(tree: object) -> None:
     assert problems(pools=of(tree), read=()) == ["GateBlocksScaleUp"]
 
 
+def test_what_aks_makes_of_other_init_taints_is_not_known() -> None:
+    """So it is a note there, and the recommended key is safe."""
+    pools = of(az(nodeInitializationTaints=[f"{DO_KEY}=true:NoSchedule"]))
+    assert problems(pools=pools) == []
+    assert "not documented" in said("GateBlocksScaleUp", pools=pools).message
+
+
 def test_a_flag_makes_any_key_a_startup_taint() -> None:
     """By its name, by a prefix, and by the old flag."""
     for flag in (
