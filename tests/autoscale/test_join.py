@@ -148,3 +148,21 @@ def test_a_deleted_node_is_replaced_and_the_new_one_opens(scaler: Scaler) -> Non
     scaler.join(node_of(new))
     scaler.await_bound(second, node_of(new))
     scaler.await_node(node_of(new), lambda node: label(node, INITIALIZED) == "true")
+
+
+def test_a_drifted_node_keeps_its_pod_until_the_new_one_is_tuned(scaler: Scaler) -> None:
+    """Karpenter waits for the replacement to be initialised, which is: for the gate to open."""
+    scaler.offer(node_class(), POOL)
+    pod = scaler.ask("vllm")
+    old = scaler.await_claim(is_gated, "a claim that waits for the startup taint")
+    scaler.join(node_of(old))
+    scaler.await_bound(pod, node_of(old))
+    scaler.await_claim(is_initialized, "the claim initialised")
+    labels = {"spec": {"template": {"metadata": {"labels": {"example.com/generation": "2"}}}}}
+    scaler.admin.patch(object_path(POOL), labels)
+    new = scaler.await_claim(is_gated, "the replacement, behind its gate")
+    assert "deletionTimestamp" not in scaler.admin.get(object_path(old))["metadata"]
+    assert scaler.admin.get(pod)["spec"]["nodeName"] == node_of(old)
+    scaler.join(node_of(new))
+    scaler.admin.wait_for(object_path(old), lambda claim: not claim, WAIT_SECONDS)
+    scaler.await_node(node_of(new), lambda node: label(node, INITIALIZED) == "true")
