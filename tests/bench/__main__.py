@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from tests.bench import loading
+from tests.bench import joining, loading
 from tests.bench.agent_on_node import Bench, GateClock
 from tests.bench.fleet import NODES, listed_seconds
 from tests.bench.webhook import run as webhook
@@ -38,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--steady-seconds", type=float, default=600, help="watching before RSS is read (600)"
     )
     parser.add_argument("--loads", type=int, default=5, help="files read by a guest, twice (5)")
-    parser.add_argument("--only", choices=("node", "loading", "webhook"), help="one part")
+    parser.add_argument("--joins", type=int, default=5, help="installs and new nodes (5)")
+    parts = ("node", "loading", "joining", "webhook")
+    parser.add_argument("--only", choices=parts, help="one part")
     parser.add_argument(
         "--real-time", action="store_true", help="go before all else that this machine runs"
     )
@@ -56,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _run(_bench(lab_dir), options)
     if options.only in (None, "loading"):
         loading.run(options.loads, _say, _row)
+    if options.only in (None, "joining"):
+        joining.run(options.joins, _say, _row)
     if options.only in (None, "webhook"):
         webhook.run(options, _say, _row)
     return 0

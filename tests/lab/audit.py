@@ -6,6 +6,7 @@ https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 POLICY = {
@@ -33,7 +34,12 @@ The control plane's own parts are left out: they talk all the time.
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One line of the audit log, as far as the tests look at it."""
+    """
+    One line of the audit log, as far as the tests look at it.
+
+    Attributes:
+        received, answered: when, in seconds since 1970.
+    """
 
     user: str
     verb: str
@@ -43,6 +49,8 @@ class AuditEntry:
     code: int
     uri: str
     stage: str
+    received: float
+    answered: float
 
     @property
     def target(self) -> str:
@@ -71,4 +79,6 @@ def _entry(event: dict[str, Any]) -> AuditEntry:
         code=event.get("responseStatus", {}).get("code", 0),
         uri=event["requestURI"],
         stage=event["stage"],
+        received=datetime.fromisoformat(event["requestReceivedTimestamp"]).timestamp(),
+        answered=datetime.fromisoformat(event["stageTimestamp"]).timestamp(),
     )
