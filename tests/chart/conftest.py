@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.chart import servers
 from tests.chart.servers import api_server
-from tests.lab import binaries, chart, oldest
+from tests.lab import chart, oldest
 from tests.lab.api import ApiClient
 from tests.lab.control_plane import ControlPlane
 
@@ -36,19 +37,8 @@ def helm(
     server: Server, *args: str, version: int, namespace: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run Helm where the API server is, in a namespace of its own unless it is named."""
-    plane = server.control_plane
-    home = plane.folder / f"helm{version}"
-    folders = {f"HELM_{name}_HOME": str(home / name) for name in ("CACHE", "CONFIG", "DATA")}
-    argv = ["nsenter", f"--net=/var/run/netns/{plane.endpoint.netns}"]
-    argv += [str(binaries.find(f"helm{version}")), f"--kubeconfig={plane.kubeconfig}"]
-    return subprocess.run(
-        [*argv, *args, f"--namespace={namespace or f'helm{version}'}"],
-        env={"HOME": str(home), **folders},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
+    place = namespace or f"helm{version}"
+    return servers.helm(server.control_plane, *args, version=version, namespace=place)
 
 
 @pytest.fixture(scope="module", params=list(APISERVERS))
