@@ -164,6 +164,34 @@ def test_what_the_agent_writes_is_let_through(fleet: Fleet) -> None:
     assert LABEL_NETWORK not in fleet.node()["metadata"]["labels"]
 
 
+def test_the_largest_nodes_are_not_too_much_for_the_policy(fleet: Fleet) -> None:
+    """Expressions have a budget; one that is used up would keep the gate closed for ever."""
+    name = "gpu-large"
+    node = _node(name)
+    node["metadata"]["labels"] |= {f"example.com/label-{one}": "v" * 60 for one in range(300)}
+    node["metadata"]["annotations"] |= {f"example.com/note-{one}": "n" * 2000 for one in range(100)}
+    images = [
+        {"names": [f"registry.example.com/{'i' * 200}{one}:{tag}" for tag in range(5)]}
+        for one in range(500)
+    ]
+    node["status"]["images"] = images
+    for one in range(100):
+        more = {"type": f"example.com/C{one}", "status": "True", "message": "m" * 500}
+        node["status"]["conditions"].append(more)
+    path = f"/api/v1/nodes/{name}"
+    fleet.admin.create(node, agent_pod(name))
+    view = node_view(fleet.node(name))
+    agent = fleet.token_of(name)
+    now = time.time()
+    agent.patch(path, node_patch(view, wanted(Outcome.TUNED), now), JSON_PATCH)
+    said = condition_patch(view, wanted(Outcome.TUNED), now)
+    agent.patch(f"{path}/status", said, STRATEGIC_PATCH)
+    assert node_view(fleet.node(name)).condition is not None
+    assert "may not cordon" in fleet.refusal(
+        {"spec": {"unschedulable": True}}, name=name, client=agent
+    )
+
+
 ON_A_NODE: Mapping[str, tuple[Object, str]] = {
     "cordon": ({"spec": {"unschedulable": True}}, "may not cordon"),
     "podCIDR": ({"spec": {"podCIDR": "10.9.0.0/24", "podCIDRs": ["10.9.0.0/24"]}}, "spec"),

@@ -144,10 +144,3 @@ port: metrics
 host: {{ $address | quote }}
 {{- end }}
 {{- end }}
-
-{{/* Annotations of what `helm test` makes and takes away again. Call with its weight. */}}
-{{- define "tunegate.testHook" -}}
-helm.sh/hook: test
-helm.sh/hook-weight: {{ . | quote }}
-helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
-{{- end }}
