@@ -20,6 +20,7 @@ from cli.doctor.of_workloads import (
     daemon_of,
     is_agent,
     is_webhook,
+    own_pod,
     passes_gate,
     status_of,
 )
@@ -64,6 +65,7 @@ def facts_of(  # noqa: PLR0913 - what was read has many sides
         ),
         agents=tuple(agents),
         webhooks=tuple(webhooks),
+        own_pods=tuple(ours for one in raw.get("Pod", ()) if (ours := own_pod(one))),
         hooks=tuple(
             hook for kind in HOOK_KINDS for one in raw.get(kind, ()) for hook in hooks_of(one)
         ),

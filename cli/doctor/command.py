@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 80
 _LISTED: Final = "List"
+_A_YEAR_MINUTES: Final = 525_600
 
 SUMMARY = "what keeps a cluster's gates, pools and autoscalers from working"
 DESCRIPTION = """\
@@ -33,8 +34,9 @@ what can be looked at, one of them or both:
               NodeReadinessRules. What you may not read is named and left out.
   -f FILE     manifests, and definitions of node pools that no API server knows:
               eksctl's ClusterConfig, KubeletConfiguration, kubeadm's and
-              nodeadm's configuration, and what doctl, gcloud, az and aws print
-              as JSON
+              nodeadm's configuration, what doctl, gcloud, az and aws print as
+              JSON; Helm values of this chart (gate.taints) and of charts whose
+              DaemonSets wait behind the gate
 
 One host, from the inside (MTU, sysctls, mounts, paths), is for the agent's own
 doctor: tunegate-agent doctor.
@@ -99,8 +101,8 @@ def run(options: argparse.Namespace) -> int:
             "manifests and definitions of node pools; both together see most. One host from the "
             "inside is for `tunegate-agent doctor`."
         )
-    if options.stuck_after <= 0:
-        raise InputError("--stuck-after: must be more than 0 minutes")
+    if not 0 < options.stuck_after < _A_YEAR_MINUTES:
+        raise InputError("--stuck-after: must be more than 0 minutes and less than a year")
     from cli.doctor.diagnose import diagnose  # noqa: PLC0415 - what --help can spare
 
     documents = _documents(options)
@@ -122,17 +124,19 @@ def _documents(options: argparse.Namespace) -> "list[Document]":
 
 def _facts(options: argparse.Namespace, documents: "list[Document]") -> "tuple[str, Facts]":
     from cli.doctor.assemble import facts_of  # noqa: PLC0415 - as above
+    from cli.doctor.of_values import gate_keys  # noqa: PLC0415 - as above
     from cli.doctor.read_cluster import Reading  # noqa: PLC0415 - as above
 
     host, reading = _cluster(options) if options.cluster else ("", Reading())
-    pools = list(_take(documents, reading))
+    pools = _take(documents, reading)
+    keys = [key for one in documents for key in gate_keys(one.tree)]
     facts = facts_of(
         reading.objects,
         now_seconds=reading.now_seconds or time.time(),
         read=reading.read,
         unread=reading.unread,
         pools=pools,
-        more_gate_keys=options.gate_taint,
+        more_gate_keys=[*keys, *options.gate_taint],
         stuck_seconds=options.stuck_after * 60,
     )
     files = ", ".join(dict.fromkeys(one.source for one in documents))
@@ -156,6 +160,7 @@ def _cluster(options: argparse.Namespace) -> "tuple[str, Reading]":
 def _take(documents: "list[Document]", reading: "Reading") -> "list[Pool]":
     """Add the files' objects to what was read; return the pools that they define."""
     from cli.doctor.assemble import pools_of  # noqa: PLC0415 - as above
+    from cli.doctor.of_values import daemon_sets, is_ours  # noqa: PLC0415 - as above
 
     pools: list[Pool] = []
     foreign = []
@@ -163,8 +168,8 @@ def _take(documents: "list[Document]", reading: "Reading") -> "list[Pool]":
         place = f"{document.source}:{document.line}"
         found = pools_of(document.tree, place)
         pools += found
-        objects = list(_objects(document.tree))
-        if not found and not objects:
+        objects = list(_objects(document.tree)) or daemon_sets(document.tree, place)
+        if not found and not objects and not is_ours(document.tree):
             foreign.append(f"{place}: neither a Kubernetes object nor the definition of a pool")
         for one in objects:
             reading.objects.setdefault(str(one["kind"]), []).append(one)

@@ -139,6 +139,22 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnPod:
+    """A pod of the agent's or the webhook's that is not well: where it should be, and why."""
+
+    namespace: str
+    name: str
+    part: str
+    node: str
+    trouble: str
+
+    @property
+    def title(self) -> str:
+        """Namespace and name."""
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class Hook:
     """One webhook of a configuration of ours; ``service`` is (namespace, name), None for a URL."""
 
@@ -205,6 +221,7 @@ class Facts:
     statuses: tuple[AutoscalerStatus, ...] = ()
     agents: tuple[Part, ...] = ()
     webhooks: tuple[Part, ...] = ()
+    own_pods: tuple[OwnPod, ...] = ()
     hooks: tuple[Hook, ...] = ()
     endpoints: Mapping[tuple[str, str], int] = field(default_factory=dict)
     has_own_node_policy: bool = False

@@ -32,7 +32,8 @@ def judge_daemons(facts: Facts) -> Iterator[Finding]:
 
 def is_essential(one: Daemon) -> bool:
     """Return whether a GPU pod cannot run without it."""
-    return bool(_ESSENTIAL.search(" ".join((one.name, *one.images, *one.labels.values())).lower()))
+    words = " ".join((one.name, *one.images, *one.labels.values())).lower()
+    return cures.is_of_gpu_operator(one) or bool(_ESSENTIAL.search(words))
 
 
 def _goes_to_gpu_nodes(one: Daemon, facts: Facts) -> bool:

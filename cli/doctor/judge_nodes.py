@@ -58,6 +58,11 @@ def _stuck_node(node: NodeSeen, waited: float, facts: Facts) -> Finding:
             "read what its agent says",
             _agent_log(name, facts),
         )
+    sick = [pod for pod in facts.own_pods if pod.node == name]
+    if sick:
+        message = f"{head}: its agent {sick[0].title} is not well: {sick[0].trouble}"
+        describe = f"kubectl describe pod -n {sick[0].namespace} {sick[0].name}"
+        return problem("GateStuck", name, message, "all about that pod", describe)
     if not node.view.has_verdict:
         message = f"{head}: no agent has said anything about it"
         return problem("GateStuck", name, message, "look for its agent", _agent_pods(name, facts))

@@ -7,6 +7,7 @@ from cli.doctor.facts import Facts, Hook, Part
 from cli.doctor.finding import Finding, good, listed, note, problem, several
 from cli.doctor.of_nodes import LATE_LABEL_PREFIXES
 from cli.doctor.of_policies import HOOK_KINDS
+from common.names import AGENT_COMMAND, WEBHOOK_COMMAND
 
 
 def judge_tunegate(facts: Facts) -> Iterator[Finding]:
@@ -50,9 +51,9 @@ def _agents(facts: Facts) -> Iterator[Finding]:
                 "AgentNotReady",
                 agent.title,
                 f"agent {agent.title}: {agent.ready} of {several(agent.wanted, 'pod')} ready; "
-                "gates stay closed on the other nodes",
+                f"gates stay closed on the other nodes{_why(AGENT_COMMAND, facts)}",
                 "see why",
-                f"kubectl describe pods -n {agent.namespace} | grep -A9 Events:",
+                _describe(AGENT_COMMAND, agent, facts),
             )
         lacking = [key for key in facts.keys_in_use if not agent.selection.tolerates(key)]
         if lacking:
@@ -112,10 +113,24 @@ def _webhooks(facts: Facts) -> Iterator[Finding]:
                 "WebhookNotReady",
                 webhook.title,
                 f"webhook {webhook.title}: {webhook.ready} of {several(webhook.wanted, 'replica')} "
-                "ready; with none, vLLM pods are created without what it injects",
+                "ready; with none, vLLM pods are created without what it injects"
+                f"{_why(WEBHOOK_COMMAND, facts)}",
                 "see why",
-                f"kubectl describe deployment -n {webhook.namespace} {webhook.name}",
+                _describe(WEBHOOK_COMMAND, webhook, facts),
             )
+
+
+def _why(command: str, facts: Facts) -> str:
+    """Return what the first of these pods says is in its way."""
+    sick = [pod for pod in facts.own_pods if pod.part == command]
+    return f"; {sick[0].title}: {sick[0].trouble}" if sick else ""
+
+
+def _describe(command: str, part: Part, facts: Facts) -> str:
+    sick = [pod for pod in facts.own_pods if pod.part == command]
+    if sick:
+        return f"kubectl describe pod -n {sick[0].namespace} {sick[0].name}"
+    return f"kubectl get pods -n {part.namespace} -o wide"
 
 
 def _versions(facts: Facts) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from cli.doctor.facts import Autoscaler, AutoscalerStatus, Daemon, Part, PodSeen
+from cli.doctor.facts import Autoscaler, AutoscalerStatus, Daemon, OwnPod, Part, PodSeen
 from cli.doctor.selection import selection_of
 from cli.yaml_tree import TreeError, tree_of
 from common import names
@@ -197,6 +197,58 @@ def passes_gate(raw: Json, gate_keys: tuple[str, ...]) -> PodSeen | None:
         node=pods.text(pods.spec(raw).get("nodeName")),
         key=key if is_named else "",
     )
+
+
+def own_pod(raw: Json) -> OwnPod | None:
+    """Return a pod of ours that is not Ready, with what its status says is in the way."""
+    commands = (names.AGENT_COMMAND, names.WEBHOOK_COMMAND)
+    ours = (
+        one
+        for one in commands
+        if _is_labelled(raw, one) or any(_runs(each, one) for each in _containers(raw))
+    )
+    part = next(ours, None)
+    trouble = _trouble(pods.mapping(raw.get("status")))
+    if part is None or not trouble:
+        return None
+    return OwnPod(
+        namespace=pods.text(pods.metadata(raw).get("namespace")) or "default",
+        name=pods.name(raw),
+        part=part,
+        node=pods.text(pods.spec(raw).get("nodeName")) or _wanted_node(raw),
+        trouble=trouble,
+    )
+
+
+def _trouble(status: Json) -> str:
+    """Return why a pod is not Ready, "" when it is; the last word of its container first."""
+    conditions = {pods.text(one.get("type")): one for one in pods.objects(status.get("conditions"))}
+    if conditions.get("Ready", {}).get("status") == "True":
+        return ""
+    for one in pods.objects(status.get("containerStatuses")):
+        waiting = pods.mapping(pods.mapping(one.get("state")).get("waiting"))
+        last = pods.mapping(pods.mapping(one.get("lastState")).get("terminated"))
+        ended = f", exit code {last['exitCode']} before" if "exitCode" in last else ""
+        if waiting and pods.text(waiting.get("reason")) not in ("", "ContainerCreating"):
+            return f"{_words(waiting)}{ended}"
+    scheduled = conditions.get("PodScheduled", {})
+    if scheduled.get("status") == "False":
+        return _words(scheduled)
+    return f"{pods.text(status.get('phase')) or 'Pending'}, not Ready"
+
+
+def _words(state: Json) -> str:
+    said = (pods.text(state.get("reason")), pods.text(state.get("message")))
+    return ": ".join(filter(None, said)) or "not Ready"
+
+
+def _wanted_node(raw: Json) -> str:
+    """Return the node that a DaemonSet's pod is meant for while it has none."""
+    for term in selection_of(raw).terms:
+        for one in term:
+            if one.is_name and len(one.values) == 1:
+                return one.values[0]
+    return ""
 
 
 def is_agent(raw: Json) -> Part | None:

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from cli.doctor.facts import Unread
 from cli.doctor.of_policies import HOOK_KINDS, hooks_of
-from cli.doctor.of_workloads import STATUS_MAP, autoscaler_of, is_agent, passes_gate
+from cli.doctor.of_workloads import STATUS_MAP, autoscaler_of, is_agent, own_pod, passes_gate
 from common import names
 from common.api_types import Answer, ApiError, Json, NotFoundError, UnreachableError
 from webhook import pods
@@ -35,6 +35,8 @@ COLLECTIONS: Final[Mapping[str, str]] = {
 """Read as a whole, page by page."""
 _RUNNING: Final = "status.phase!=Succeeded,status.phase!=Failed"
 SYSTEM: Final = "kube-system"
+_EVERYBODYS: Final = "node.kubernetes.io/"
+"""Begins the keys of tolerations that admission adds to every pod."""
 
 
 class Source(Protocol):
@@ -125,15 +127,15 @@ def _is_of_use(kind: str, one: Json) -> bool:
         pods.mapping(one.get("status")).pop("images", None)
     if kind != "Pod":
         return True
-    is_autoscaler = autoscaler_of(one) is not None
-    return is_autoscaler or any(True for _ in _tolerant(one))
+    return bool(own_pod(one) or autoscaler_of(one) or _may_pass_gate(one))
 
 
-def _tolerant(pod: Json) -> Iterator[str]:
-    """Yield a word for a pod that serves vLLM and tolerates something that may be a gate."""
-    named = {pods.text(each.get("key")) for each in pods.objects(pods.spec(pod).get("tolerations"))}
-    if passes_gate(pod, (*names.GATE_TAINTS, *sorted(filter(None, named)))):
-        yield pods.name(pod)
+def _may_pass_gate(pod: Json) -> bool:
+    """Return whether a pod serves vLLM and tolerates a gate, or a key that may yet be one."""
+    tolerations = pods.objects(pods.spec(pod).get("tolerations"))
+    named = {pods.text(one.get("key")) for one in tolerations}
+    others = sorted(key for key in named if key and not key.startswith(_EVERYBODYS))
+    return passes_gate(pod, (*names.GATE_TAINTS, *others)) is not None
 
 
 def _maps(reading: Reading) -> set[tuple[str, str]]:

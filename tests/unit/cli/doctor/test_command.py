@@ -62,6 +62,7 @@ def test_a_file_without_a_problem_is_exit_code_0(
         (["-f", "/no/such/file"], "No such file"),
         (["-f", "FILE"], "nothing in the files can be judged"),
         (["--cluster", "--stuck-after", "0"], "--stuck-after"),
+        (["--cluster", "--stuck-after", "nan"], "--stuck-after"),
     ],
 )
 def test_bad_input_is_exit_code_2(
@@ -120,3 +121,15 @@ def test_the_gate_and_the_cure_are_in_the_json(
     assert "a/b" in said["gateTaints"]
     (found,) = [one for one in said["findings"] if one["name"] == "BehindGate"]
     assert yaml.safe_load(found["snippet"])["tolerations"][0]["key"] == KEY
+
+
+def test_helm_values_are_judged_without_rendering(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those of the GPU operator, and this chart's own list of gates."""
+    file = written(tmp_path, {"gate": {"taints": ["a/b"]}}, node_pool(startup=[taint("a/b")]))
+    assert main(["doctor", "-f", file]) == 0
+    assert "a/b" in capsys.readouterr().out
+    values = written(tmp_path, {"daemonsets": {"tolerations": [GPU_TOLERATION]}}, name="gpu.yaml")
+    assert main(["doctor", "-f", values]) == 1
+    assert "gpu.yaml:1/daemonsets" in capsys.readouterr().out

@@ -297,3 +297,66 @@ def test_a_term_may_name_the_node() -> None:
         selection = selection_of({"spec": {"affinity": {"nodeAffinity": required}}})
         assert selection.chooses({}, "gpu-1") is expected
         assert not selection.chooses({}, "gpu-2")
+
+
+def own(status: Json, node_name: str = "gpu-1", command: str = "tunegate-agent") -> Json:
+    """Return a pod of ours with this status."""
+    return {
+        "kind": "Pod",
+        "metadata": {"name": f"{command}-x1", "namespace": "tunegate"},
+        "spec": {"nodeName": node_name, "containers": [{"name": "c", "image": f"r/{command}:1"}]},
+        "status": status,
+    }
+
+
+PULL = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
+CRASH = {"reason": "CrashLoopBackOff"}
+
+
+@pytest.mark.parametrize(
+    ("status", "word"),
+    [
+        ({"containerStatuses": [{"state": PULL}]}, "ImagePullBackOff: no such image"),
+        (
+            {
+                "containerStatuses": [
+                    {"state": {"waiting": CRASH}, "lastState": {"terminated": {"exitCode": 2}}}
+                ]
+            },
+            "CrashLoopBackOff, exit code 2 before",
+        ),
+        (
+            {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unscheduled"}]},
+            "Unscheduled",
+        ),
+        ({"phase": "Running"}, "Running, not Ready"),
+    ],
+)
+def test_why_an_agent_is_not_there_is_told_with_its_node(status: Json, word: str) -> None:
+    """A stuck gate's next question, answered."""
+    stuck = node(taints=[taint()], created="2026-11-21T11:00:00Z")
+    found = said("GateStuck", agent(status=(1, 0)), own(status), stuck)
+    assert word in found.message
+    assert found.snippet == "kubectl describe pod -n tunegate tunegate-agent-x1"
+    assert word in said("AgentNotReady", agent(status=(1, 0)), own(status), stuck).message
+
+
+def test_a_pod_of_ours_that_is_well_is_not_spoken_of() -> None:
+    """Nor one of the webhook's in place of the agent's."""
+    well = own({"conditions": [{"type": "Ready", "status": "True"}]})
+    stuck = node(taints=[taint()], created="2026-11-21T11:00:00Z")
+    assert "no agent has said anything" in said("GateStuck", agent(), well, stuck).message
+    sick = own({"phase": "Pending"}, command="tunegate-webhook")
+    message = said("WebhookNotReady", agent(), webhook(ready=1), sick).message
+    assert "tunegate/tunegate-webhook-x1: Pending, not Ready" in message
+
+
+def test_an_agents_pod_that_waits_is_known_by_the_node_it_is_meant_for() -> None:
+    """As the DaemonSet's controller writes it."""
+    waiting = own({"phase": "Pending"}, node_name="")
+    field = {"key": "metadata.name", "operator": "In", "values": ["gpu-1"]}
+    terms = {"nodeSelectorTerms": [{"matchFields": [field]}]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": terms}
+    waiting["spec"]["affinity"] = {"nodeAffinity": required}
+    stuck = node(taints=[taint()], created="2026-11-21T11:00:00Z")
+    assert "Pending, not Ready" in said("GateStuck", agent(), waiting, stuck).message
