@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -70,6 +71,16 @@ def only_pod(cluster: Cluster, namespace: str, condition_: tuple[str, str]) -> O
 
     path = f"/api/v1/namespaces/{namespace}/pods?labelSelector=app%3Dvllm"
     return living(cluster.api.wait_for(path, as_awaited, POD_SECONDS))[0]
+
+
+def await_log(cluster: Cluster, pod: Object, words: str) -> None:
+    """Wait until a pod has said these words."""
+    where = ("-n", pod["metadata"]["namespace"], pod["metadata"]["name"])
+    deadline = time.monotonic() + POD_SECONDS
+    while words not in cluster.kubectl("logs", *where, check=False).stdout:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{where}: never said {words!r}")
+        time.sleep(0.2)
 
 
 @dataclass(slots=True)
