@@ -32,10 +32,12 @@ check: ## format, lint, types, unit and property tests (no root needed, two minu
 test: ## everything: `make check`, and all tests on the real parts (root)
 	@$(BOOTSTRAP) all
 	@$(MAKE) lint
+	@$(PYTHON) -m tests.lab.images >/dev/null
 	@$(NO_SKIPS) .venv/bin/pytest
 
 e2e: ## the chart on a real cluster: two kubelets with containerd, the real images (root)
 	@$(BOOTSTRAP) all
+	@$(PYTHON) -m tests.lab.images >/dev/null
 	@$(NO_SKIPS) .venv/bin/pytest tests/cluster
 
 vm-test: ## what the agent does to real NFS mounts, in a guest (root; KERNEL=6.1 for the older one)

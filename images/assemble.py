@@ -46,17 +46,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--source", type=Path, required=True, help="folder with our packages")
     parser.add_argument("--site", type=Path, required=True, help="folder pip installed into")
     parser.add_argument("--root", type=Path, required=True, help="tree to write")
-    parser.add_argument("--without", action="append", default=[], help="folder nothing imports")
+    parser.add_argument("--without", action="append", default=[], help="part nothing imports")
     parser.add_argument("--command", action="append", default=[], help="NAME=MODULE:FUNCTION")
     options = parser.parse_args(arguments)
     lib = options.root / HOME
     for folder in (options.site, options.source):
         shutil.copytree(folder, lib, dirs_exist_ok=True)
     shutil.rmtree(lib / "bin", ignore_errors=True)  # scripts of dependencies: nobody starts them
-    for folder in options.without:
-        shutil.rmtree(lib / folder)
+    for unused in options.without:
+        remove(lib / unused)
     for path in useless(lib):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        remove(path)
     compile_tree(lib, options.root)
     compile_standard_library(options.root)
     write_commands(options.root / COMMANDS, options.command)
@@ -64,6 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         is_run = path.is_dir() or path.parent == options.root / COMMANDS
         path.chmod(0o755 if is_run else 0o644)
     return 0
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def useless(lib: Path) -> Iterator[Path]:

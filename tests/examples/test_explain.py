@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from cli.main import main
+from tests.monitoring.test_alerts import promtool
 
 FOLDER = Path("examples")
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -91,6 +92,20 @@ def test_each_example_has_its_line() -> None:
     )
     assert named == [(shown, shown) for shown, _link in named]
     assert sorted(shown for shown, _link in named) == [path.name for path in FILES]
+
+
+def test_prometheus_can_read_what_keda_asks(tmp_path: Path) -> None:
+    """Each query is PromQL; those about vLLM ask for series that vLLM really has."""
+    documents = [yaml.safe_load(path.read_text()) for path in FOLDER.glob("keda-*.yaml")]
+    queries = [one["metadata"]["query"] for each in documents for one in each["spec"]["triggers"]]
+    rules = [{"record": f"asked:{number}", "expr": text} for number, text in enumerate(queries)]
+    file = tmp_path / "rules.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "keda", "rules": rules}]}))
+    done = promtool("check", "rules", "--lint=none", file)
+    assert (done.returncode, len(queries)) == (0, 3), done.stderr
+    scrape = Path("tests/data/vllm/idle-0.32.0.txt").read_text()
+    for name in {name for text in queries for name in re.findall(r"vllm:\w+", text)}:
+        assert f"\n{name}{{" in scrape
 
 
 def test_the_bench_shows_both_runs(tmp_path: Path) -> None:
