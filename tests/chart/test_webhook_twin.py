@@ -114,6 +114,16 @@ def test_a_namespace_switches_features_off(by_default: Twin) -> None:
     assert outcome.twin == outcome.webhook == outcome.before
 
 
+@pytest.mark.parametrize("words", [2_000, 40_000])
+def test_a_pod_of_any_size_is_admitted(by_default: Twin, words: int) -> None:
+    """What costs the API server too much to read is left as it came."""
+    pod = plain_pod()
+    pod["spec"]["containers"][0]["args"] = [f"--x{number}" for number in range(words)]
+    outcome = by_default.create(pod)
+    assert outcome
+    assert {outcome.of(feature) for feature in FEATURES} <= {"same", "left"}
+
+
 def test_other_values_reach_the_policies(by_other_values: Twin) -> None:
     """Budget, largest /dev/shm, and that only opted-in pods are changed."""
     pod = plain_pod()
