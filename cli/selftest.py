@@ -28,7 +28,7 @@ It waits for what is still starting, at most --wait-seconds. A degraded node is
 told, and is no failure: it is safe, and says itself what is below target.
 
 examples:
-  helm test tunegate -n tunegate --logs
+  helm test tunegate -n tunegate
   tunegate selftest -n tunegate --name tunegate
 
 exit codes:

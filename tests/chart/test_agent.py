@@ -1,5 +1,6 @@
 """The agent's side of the chart: rights, privileges, where it runs, when it is restarted."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -185,6 +186,13 @@ def test_probes_ask_where_the_agent_listens() -> None:
         & chart.container(silent).keys()
     )
     assert "prometheus.io/scrape" not in silent["spec"]["template"]["metadata"]["annotations"]
+
+
+def test_it_listens_where_kubelets_of_either_family_ask() -> None:
+    """On a cluster of IPv6 alone a server on 0.0.0.0 would fail every probe."""
+    data = chart.one(chart.shipped(), "ConfigMap", AGENT)["data"]
+    assert json.loads(data["agent.json"])["server"] == {"address": ""}
+    assert "host" not in chart.container(daemon_set())["startupProbe"]["httpGet"]
 
 
 def test_without_the_agent_nothing_of_it_is_left() -> None:

@@ -101,9 +101,12 @@ mountPath: /var/run/secrets/kubernetes.io/serviceaccount
 readOnly: true
 {{- end }}
 
-{{/* The agent's settings file as JSON, which starts faster than YAML. */}}
+{{/*
+The agent's settings file as JSON, which starts faster than YAML. It listens on IPv4 and IPv6: the
+kubelet probes the node's own address, whichever it is.
+*/}}
 {{- define "tunegate.agentConfig" -}}
-{{- $own := dict "gate" (dict "taints" .Values.gate.taints) "storage" (dict "endpointsFile" "/etc/tunegate/storage/endpoints") -}}
+{{- $own := dict "gate" (dict "taints" .Values.gate.taints) "storage" (dict "endpointsFile" "/etc/tunegate/storage/endpoints") "server" (dict "address" "") -}}
 {{ mergeOverwrite $own (deepCopy .Values.agent.config) | toJson }}
 {{- end }}
 
