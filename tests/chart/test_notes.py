@@ -44,6 +44,10 @@ DANGEROUS: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
             "uninstall.enabled",
         ),
     ),
+    "policies of the API server": (
+        {"mutatingAdmissionPolicy": {"enabled": True}},
+        ("mutatingAdmissionPolicy.enabled",),
+    ),
     "nothing of it": (
         {"agent": {"enabled": False}, "webhook": {"enabled": False}},
         ("agent.enabled", "webhook.enabled"),

@@ -360,6 +360,7 @@ def test_cert_manager_writes_the_bundle() -> None:
             assert source == f"{chart.NAMESPACE}/{NAME}"
     authority = chart.one(objects, "Certificate", f"{NAME}-ca")["spec"]
     assert authority["isCA"] is True
+    assert authority["privateKey"]["rotationPolicy"] == "Never"
     issuer = chart.one(objects, "Issuer", NAME)["spec"]
     assert issuer == {"ca": {"secretName": authority["secretName"]}}
     theirs = {
@@ -369,6 +370,14 @@ def test_cert_manager_writes_the_bundle() -> None:
     (only,) = chart.select(objects, "Certificate")
     assert only["spec"]["issuerRef"] == {"name": "own", "kind": "ClusterIssuer"}
     assert chart.select(objects, "Issuer") == []
+
+
+def test_certificates_come_from_one_place() -> None:
+    """Two would serve what the other's bundle does not verify."""
+    both = {"certManager": {"enabled": True}, "existingSecret": "own"}
+    ran = chart.rendered({"webhook": {"certificates": both}})
+    assert ran.returncode
+    assert "webhook.certificates: set certManager.enabled or existingSecret" in ran.stderr
 
 
 def test_a_bundle_of_ones_own_stands_in_every_hook() -> None:

@@ -8,9 +8,11 @@
 {{- if not $agent.enabled -}}
 {{- $found = append $found "agent.enabled is false: nothing opens the gate, so every node that registers with its taint stays closed." -}}
 {{- end -}}
-{{- if not $webhook.enabled -}}
+{{- if .Values.mutatingAdmissionPolicy.enabled -}}
+{{- $found = append $found "mutatingAdmissionPolicy.enabled is true: pods that do not plainly run `vllm serve` are left as they are, and none gets a preStop drain: requests that run when a pod ends are lost." -}}
+{{- else if not $webhook.enabled -}}
 {{- $found = append $found "webhook.enabled is false: vLLM pods get no tolerations, probes, drain or /dev/shm." -}}
-{{- else if not (or $webhook.hooks.pods .Values.mutatingAdmissionPolicy.enabled) -}}
+{{- else if not $webhook.hooks.pods -}}
 {{- $found = append $found "webhook.hooks.pods is false: nothing is injected into vLLM pods." -}}
 {{- end -}}
 

@@ -79,7 +79,7 @@ clientConfig:
     path: {{ index . 1 }}
     port: 443
   {{- with $root.Values.webhook.certificates }}
-  {{- if and .existingSecret (not .certManager.enabled) .caBundle }}
+  {{- if and .existingSecret .caBundle }}
   caBundle: {{ b64enc .caBundle }}
   {{- end }}
   {{- end }}
