@@ -10,7 +10,14 @@ from tests.lab.cluster import Cluster
 from tests.lab.release import Release
 from tests.lab.world import NFS_ADDRESS
 
-AGENT = {"config": {"storage": {"endpoints": [NFS_ADDRESS]}}}
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+AGENT = {
+    "config": {"storage": {"endpoints": [NFS_ADDRESS]}},
+    # a container's /proc has the machine's boot ID: the lab's nodes have one of their own each
+    "extraEnv": [{"name": "TUNEGATE_BOOT_ID_FILE", "value": "/host/boot_id"}],
+    "extraVolumes": [{"name": "boot-id", "hostPath": {"path": BOOT_ID, "type": "File"}}],
+    "extraVolumeMounts": [{"name": "boot-id", "mountPath": "/host/boot_id", "readOnly": True}],
+}
 """Values of the chart's agent: the lab's NFS server is the storage."""
 
 
