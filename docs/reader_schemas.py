@@ -110,7 +110,7 @@ _READERS: Final[Mapping[str, Callable[..., Schema]]] = {
     "taint_key": lambda: {"type": "string", "minLength": 1},
     "taint_keys": lambda: _TEXTS,
     "size_or_auto": _size_or_auto,
-    "size_or_none": lambda: {"type": ["string", "integer"]},
+    "size_or_none": lambda: {"type": ["string", "number"]},
     "read_ahead_kib": _read_ahead,
     "patterns": lambda: _TEXTS,
     "endpoints": lambda: _TEXTS,
