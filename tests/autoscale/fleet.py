@@ -22,6 +22,7 @@ from common.telemetry import Log
 from tests.lab.netns import Namespace
 
 _BOOT = "5f1c3b7e-2f0a-4c4e-9d3b-0a1b2c3d4e5f"
+_PATIENCE_SECONDS = 60.0  # an agent has a node's processors for itself; these share two
 _TUNED = Wanted(
     outcome=Outcome.TUNED,
     reason="Tuned",
@@ -50,7 +51,9 @@ class Fleet:
     def join(self, node: str) -> None:
         """Start to report on a Node, as an agent does that has just begun."""
         began = time.monotonic()
-        client = ClusterClient(from_environment(self.environment))
+        client = ClusterClient(
+            from_environment(self.environment), timeout_seconds=_PATIENCE_SECONDS
+        )
         with self.host.entered():  # a thread is born in its maker's namespace
             reporter = Reporter(
                 client, node, _TUNED, Log(), self._noted(node, began), lambda _: None

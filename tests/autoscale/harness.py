@@ -10,7 +10,6 @@ A pool that Karpenter scales from nothing, and agents on the Nodes it makes.
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from common.names import GATE_TAINTS, TAINT_EFFECT
@@ -18,7 +17,7 @@ from tests.e2e.harness import PROGRAM, Agent, await_, taints
 from tests.lab.api import JSON_PATCH, MERGE_PATCH, ApiError, Object, object_path
 from tests.lab.karpenter import CLAIMS, POOL_LABEL, PROVIDER_PREFIX, Karpenter, condition
 from tests.lab.lab import Lab
-from tests.lab.objects import AGENT_USER, GPU, KWOK_ANNOTATION, vllm_pod
+from tests.lab.objects import GPU, KWOK_ANNOTATION, vllm_pod
 from tests.lab.world import NFS_ADDRESS
 from webhook.mutate import mutate
 from webhook.policy import Policy
@@ -177,12 +176,6 @@ class Scaler:
     def await_opened(self, agent: Agent, times: int) -> None:
         """Wait until an agent has opened the gate so often."""
         await_(lambda: opened(agent) >= times, f"the gate opened {times} times", WAIT_SECONDS)
-
-    def requests(self, node: str) -> Counter[tuple[str, str]]:
-        """Return what agents asked of the API server about a Node, answered or not."""
-        every = self.lab.control_plane.requests(AGENT_USER)
-        answered = [one for one in every if one.stage == "ResponseStarted" or one.verb != "watch"]
-        return Counter((one.verb, one.target) for one in answered if one.name.startswith(node))
 
     def put_gate_back(self, node: str, key: str) -> None:
         """Add the gate's taint as another program does."""

@@ -21,7 +21,7 @@ from tests.lab.api import Object
 from tests.lab.karpenter import GPU_LABEL, node_class, node_pool
 from tests.lab.objects import AGENT_NAME, AGENT_NAMESPACE, GATE
 
-pytestmark = [pytest.mark.api, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.api, pytest.mark.timeout(600)]
 PODS = f"/api/v1/namespaces/{AGENT_NAMESPACE}/pods"
 DAEMON_SET = f"/apis/apps/v1/namespaces/{AGENT_NAMESPACE}/daemonsets/{AGENT_NAME}"
 
