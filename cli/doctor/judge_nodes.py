@@ -1,12 +1,14 @@
 """Nodes behind the gate for too long, GPU nodes that nobody tunes, claims that never end. Pure."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from cli.doctor import cures
 from cli.doctor.facts import Facts, NodeSeen, Place
 from cli.doctor.finding import Finding, good, listed, problem, several
 from cli.fleet import Outcome, age, judge
+from common import names
 
 UNTOUCHED_SECONDS: Final = 120.0
 """A node this young may still wait for its agent's image."""
@@ -29,46 +31,68 @@ def waiting_seconds(node: NodeSeen, facts: Facts) -> float | None:
     return None if since is None else facts.now_seconds - since
 
 
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    """Why a gate is stuck: the finding's name, the words after the node, and what to do."""
+
+    name: str
+    words: str
+    action: str
+    snippet: str
+
+
 def _stuck(facts: Facts) -> Iterator[Finding]:
+    """Yield one finding for all nodes whose gates are stuck for the same cause."""
+    causes: dict[tuple[str, str], list[tuple[NodeSeen, float, _Cause]]] = {}
     for node in facts.nodes:
         waited = waiting_seconds(node, facts)
         if waited is not None and waited >= facts.stuck_seconds:
-            yield _stuck_node(node, waited, facts)
+            cause = _cause(node, facts)
+            causes.setdefault((cause.name, cause.words), []).append((node, waited, cause))
+    for found in causes.values():
+        found.sort(key=lambda one: -one[1])
+        cause = found[0][2]
+        called = [node.view.name for node, *_ in found]
+        where = f"node {called[0]}" if len(called) == 1 else f"nodes {listed(called)}"
+        head = f"gate stuck for {age(found[0][1])} on {where}"
+        target = ", ".join(called)
+        yield problem(cause.name, target, f"{head}{cause.words}", cause.action, cause.snippet)
 
 
-def _stuck_node(node: NodeSeen, waited: float, facts: Facts) -> Finding:
+def _cause(node: NodeSeen, facts: Facts) -> _Cause:
     row = judge(node.view, facts.now_seconds)
     name, key = node.view.name, node.view.gate_taints[0]
-    head = f"gate stuck for {age(waited)} on node {name}"
     if row.outcome is Outcome.TUNED and not row.stale:
-        if node.cloud is Place.AKS:
-            return problem(
-                "GatePermanent",
-                name,
-                f"{head} though it is tuned: on AKS a taint of --node-taints is permanent and "
-                "cannot be taken off through the Kubernetes API",
-                "use --node-init-taints, and take it out of --node-taints",
-                cures.gate(Place.AKS, node.pool),
-            )
-        return problem(
-            "GateStuck",
-            name,
-            f"{head} though it is tuned: {key} is not in the agent's list, or something refuses "
-            "its patch or puts it back",
-            "read what its agent says",
-            _agent_log(name, facts),
-        )
+        return _refused(node, key, facts)
     sick = [pod for pod in facts.own_pods if pod.node == name]
     if sick:
-        message = f"{head}: its agent {sick[0].title} is not well: {sick[0].trouble}"
+        words = f": its agent's pod is not well: {sick[0].trouble}"
         describe = f"kubectl describe pod -n {sick[0].namespace} {sick[0].name}"
-        return problem("GateStuck", name, message, "all about that pod", describe)
+        return _Cause("GateStuck", words, "all about that pod", describe)
     if not node.view.has_verdict:
-        message = f"{head}: no agent has said anything about it"
-        return problem("GateStuck", name, message, "look for its agent", _agent_pods(name, facts))
+        words = ": no agent has said anything about it"
+        return _Cause("GateStuck", words, "look for its agent", _agent_pods(name, facts))
     said = f"{row.outcome} ({row.reason}): {row.message}" if row.reason else str(row.outcome)
-    action = "all about it"
-    return problem("GateStuck", name, f"{head}: {said}", action, f"tunegate nodes {name}")
+    return _Cause("GateStuck", f": {said}", "all about it", f"tunegate nodes {name}")
+
+
+def _refused(node: NodeSeen, key: str, facts: Facts) -> _Cause:
+    """Return why a tuned node's gate stands: on AKS it is known."""
+    if node.cloud is Place.AKS:
+        return _Cause(
+            "GatePermanent",
+            " though it is tuned: on AKS a taint of --node-taints is permanent and cannot be taken "
+            "off through the Kubernetes API",
+            "use --node-init-taints, and take it out of --node-taints",
+            cures.gate(Place.AKS, node.pool),
+        )
+    return _Cause(
+        "GateStuck",
+        f" though it is tuned: {key} is not in the agent's list, or something refuses its patch or "
+        "puts it back",
+        "read what its agent says",
+        _agent_log(node.view.name, facts),
+    )
 
 
 def _agent_pods(node: str, facts: Facts) -> str:
@@ -84,19 +108,20 @@ def _agent_log(node: str, facts: Facts) -> str:
 def _untouched(facts: Facts) -> Iterator[Finding]:
     if not facts.agents:
         return
-    names = [
+    left_out = [
         node.view.name
         for node in facts.nodes
         if node.is_gpu and not node.view.is_known and _age(node, facts) > UNTOUCHED_SECONDS
     ]
-    if names:
+    if left_out:
         yield problem(
             "GpuNodeUntouched",
-            listed(names),
-            f"{several(len(names), 'GPU node')} without any sign of tunegate ({listed(names)}): "
-            "no gate and no agent's verdict, so vLLM pods start there on an untuned network",
+            ", ".join(left_out),
+            f"{several(len(left_out), 'GPU node')} without any sign of tunegate "
+            f"({listed(left_out)}): no gate and no agent's verdict, so vLLM pods start there on an "
+            "untuned network",
             "see whether the agent's DaemonSet goes there, and put the gate on the pool",
-            _agent_pods(names[0], facts),
+            _agent_pods(left_out[0], facts),
         )
 
 
@@ -124,7 +149,7 @@ def _unaware(facts: Facts) -> Iterator[Finding]:
                 "startupTaints: Karpenter does not know that it goes away and may go on buying "
                 "nodes",
                 "tell it",
-                cures.gate(Place.KARPENTER),
+                cures.gate(Place.KARPENTER).replace(names.STARTUP_TAINT, unknown[0]),
             )
 
 
@@ -137,14 +162,17 @@ def _claims(facts: Facts) -> Iterator[Finding]:
         and claim.created_seconds is not None
         and facts.now_seconds - claim.created_seconds >= facts.stuck_seconds
     ]
-    for claim in stuck:
-        waited = age(facts.now_seconds - (claim.created_seconds or 0.0))
+    if stuck:
+        stuck.sort(key=lambda claim: claim.created_seconds or 0.0)
+        first = stuck[0]
+        waited = age(facts.now_seconds - (first.created_seconds or 0.0))
+        them = listed(claim.name for claim in stuck)
         yield problem(
             "ClaimUninitialized",
-            claim.name,
-            f"NodeClaim {claim.name} has waited {waited} for its startup taints to go: until then "
-            f"Karpenter neither consolidates nor removes node {claim.node or '(none)'}, which is "
-            "paid for",
-            "see what holds its gate",
-            f"tunegate nodes {claim.node}" if claim.node else f"kubectl get nodeclaim {claim.name}",
+            ", ".join(claim.name for claim in stuck),
+            f"{several(len(stuck), 'NodeClaim')} ({them}): up to {waited} of waiting for startup "
+            "taints to go; until then Karpenter neither consolidates nor removes such a node, "
+            "which is paid for",
+            "see what holds the gate",
+            f"tunegate nodes {first.node}" if first.node else f"kubectl get nodeclaim {first.name}",
         )

@@ -10,7 +10,7 @@ from typing import Final
 
 from cli.doctor import cures
 from cli.doctor.facts import Autoscaler, Facts, NodeSeen, Place, Pool, Taint
-from cli.doctor.finding import Finding, good, listed, note, problem
+from cli.doctor.finding import Finding, good, listed, note, problem, several
 from common import names
 
 PREFIX: Final = "startup-taint.cluster-autoscaler.kubernetes.io/"
@@ -238,8 +238,8 @@ def _by_its_nodes(
         yield note(
             "PoolUnseen",
             title,
-            f"{title}: no gate stands on its {len(nodes)} GPU nodes now, and the cluster does not "
-            "say whether new ones get one",
+            f"{title}: no gate stands on {several(len(nodes), 'GPU node')} now, and the cluster "
+            "does not say whether new ones get one",
             "let the doctor see the pool's definition",
             cures.show_pool(cloud, pool),
         )

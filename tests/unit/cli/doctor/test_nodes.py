@@ -69,6 +69,18 @@ def test_a_gate_that_is_closed_for_long_is_stuck() -> None:
     assert "The server does not answer." in said("GateStuck", judged).message
 
 
+def test_nodes_that_are_stuck_for_one_cause_are_one_finding() -> None:
+    """A burst of a hundred can be read, the longest wait first."""
+    burst = [
+        node(f"gpu-{n}", taints=[taint()], created=f"2026-11-21T11:{n:02}:00Z") for n in range(9)
+    ]
+    found = said("GateStuck", *burst)
+    assert "gate stuck for 60m on nodes gpu-0, gpu-1, gpu-2 and 6 more" in found.message
+    assert found.target.count("gpu-") == 9
+    other = node("gpu-x", taints=[taint()], created=AN_HOUR_AGO, condition=("False", "R", "M."))
+    assert problems(*burst, other) == ["GateStuck", "GateStuck"]
+
+
 def test_a_young_gate_is_not_stuck() -> None:
     """Two minutes are nothing; how many are too many is the person's to say."""
     young = node(taints=[taint()])
