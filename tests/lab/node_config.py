@@ -112,4 +112,6 @@ def _kubelet(settings: NodeSettings) -> dict[str, object]:
         "evictionHard": {"nodefs.available": "64Mi", "imagefs.available": "64Mi"},
         "imageGCHighThresholdPercent": 100,
         "nodeStatusUpdateFrequency": "5s",
+        # a changed ConfigMap arrives in a volume with the next look at its pod; usual is 1 min
+        "syncFrequency": "10s",
     }

@@ -74,7 +74,7 @@ class Release:
 
     def await_tuned(self, node: str) -> Object:
         """Wait until a node is labelled tuned and has no gate taint; return its Node."""
-        return self.cluster.api.wait_for(f"/api/v1/nodes/{node}", is_open, 120.0)
+        return self.cluster.api.wait_for(f"/api/v1/nodes/{node}", is_open, 180.0)
 
     def _run(self, command: str, version: int, values: Object, *options: str) -> None:
         file = self.archive.with_suffix(".values.json")

@@ -1,0 +1,88 @@
+"""
+Nobody names the NFS server: the webhook finds it in a PersistentVolume, the agents read its list.
+
+So a node that joins later is tuned before its gate opens, with no setting made by anybody.
+"""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from common import names
+from tests.cluster.serving import condition
+from tests.lab.api import Object
+from tests.lab.cluster import Cluster
+from tests.lab.release import Release
+from tests.lab.world import NFS_ADDRESS
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+VALUES: Object = {"agent": {}}
+NODE = "gpu-0"
+VOLUME: Object = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolume",
+    "metadata": {"name": "models"},
+    "spec": {
+        "capacity": {"storage": "1Ti"},
+        "accessModes": ["ReadOnlyMany"],
+        "nfs": {"server": NFS_ADDRESS, "path": "/models"},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def volume(cluster: Cluster) -> Iterator[None]:
+    """Have a volume on the lab's NFS server in the cluster."""
+    cluster.api.create(VOLUME)
+    yield
+    cluster.api.delete("/api/v1/persistentvolumes/models")
+
+
+def gate_keys(node: Object) -> set[str]:
+    """Return the gate taints that stand on a Node."""
+    keys = {taint["key"] for taint in node.get("spec", {}).get("taints", [])}
+    return keys & set(names.GATE_TAINTS)
+
+
+def test_the_server_of_a_volume_reaches_nodes_that_are_there(
+    cluster: Cluster, volume: None, installed: Release
+) -> None:
+    """The list arrives in the running agents, which tune the link that leads to the server."""
+    for name, link in (("gpu-0", "eth1"), ("solo-0", "eth0")):
+        assert cluster.nodes[name].namespace.mtu(link) == 9000
+
+
+def test_a_node_that_joins_later_is_tuned_before_its_gate_opens(
+    cluster: Cluster, volume: None, installed: Release
+) -> None:
+    """From its first state to the open gate a watch sees no state that is open and not tuned."""
+    old = cluster.api.get(f"/api/v1/nodes/{NODE}")["metadata"]["uid"]
+    states: list[Object] = []
+
+    def look() -> None:
+        with cluster.api.watch("/api/v1/nodes", NODE, 200.0) as seen:
+            watching.set()
+            for state in seen:
+                if state["metadata"]["uid"] != old:
+                    states.append(state)
+                    if not gate_keys(state):
+                        return
+
+    watching = threading.Event()
+    thread = threading.Thread(target=look)
+    thread.start()
+    watching.wait(10)
+    cluster.replace(NODE)
+    installed.await_tuned(NODE)
+    thread.join()
+
+    assert gate_keys(states[0]) == {names.STARTUP_TAINT}
+    opened = states[-1]
+    assert opened["metadata"]["labels"][names.LABEL_NETWORK] == "tuned"
+    assert opened["metadata"]["labels"][names.LABEL_MTU] == "9000"
+    node = cluster.api.wait_for(
+        f"/api/v1/nodes/{NODE}", lambda it: bool(condition(it, names.CONDITION)), 30.0
+    )
+    assert condition(node, names.CONDITION)["reason"] == "Tuned"
