@@ -1,7 +1,9 @@
 """`tunegate doctor --cluster` against a real API server, with all rights, few and none."""
 
 import json
+import re
 from collections.abc import Collection
+from pathlib import Path
 
 import pytest
 import yaml
@@ -179,6 +181,21 @@ def test_rights_that_lack_are_notes_and_no_failure(
     some = Laptop(control_plane, control_plane.client_kubeconfig("some"))
     eventually(lambda: "GateStuck" in names_of(some))
     assert names_of(some) == {"GateStuck"}
+
+
+def test_the_rights_that_the_documentation_grants_are_enough(
+    laptop: Laptop, control_plane: ControlPlane
+) -> None:
+    """An administrator types its two commands."""
+    page = Path("docs/cli.md").read_text()
+    commands = re.findall(r"^\$ (kubectl create .* tunegate-doctor .*)$", page, re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        done = laptop.run(*command.replace("NAME", "granted").split())
+        assert done.returncode == 0, done.stderr
+    granted = Laptop(control_plane, control_plane.client_kubeconfig("granted"))
+    eventually(lambda: "NotRead" not in names_of(granted, ["note"]))
+    assert names_of(granted) == names_of(laptop)
 
 
 def test_it_only_reads(laptop: Laptop, control_plane: ControlPlane) -> None:
