@@ -3,6 +3,7 @@
 import http
 import http.client
 import json
+import os
 import re
 import subprocess
 import sys
@@ -64,6 +65,7 @@ def main() -> int:
         ["vllm", "serve", "/models/m", f"--port={PORT}", "--tensor-parallel-size=1"],
         stdout=subprocess.PIPE,
         text=True,
+        env={**os.environ, "STAND_IN_LOADING_SECONDS": "8"},
     )
     assert process.stdout is not None
     process.stdout.readline()

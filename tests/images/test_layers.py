@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from common.telemetry import VERSION
 from tests.images.unpacked import Image
 from tests.lab import images
 from tests.lab.image_content import MIB, Content, read
-from tests.lab.image_release import LIMIT_MIB, bill_of_materials
+from tests.lab.image_release import LIMIT_MIB, bill_of_materials, release
 from tests.lab.progress import Progress
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
@@ -63,6 +64,19 @@ def test_it_has_what_the_lock_file_says_and_nothing_else(image: Image) -> None:
     listed = {f"{each['name']}-{each['version']}".replace("-", "_") for each in components}
     found = (image.root / LIB).glob("*.dist-info")
     assert {path.stem.lower().replace("-", "_") for path in found} == listed
+
+
+def test_a_release_has_the_archive_its_bill_of_materials_and_a_line_for_people(
+    tmp_path: Path,
+) -> None:
+    """As `make images` puts them into dist/images."""
+    said = release("agent", tmp_path)
+    archive = tmp_path / f"tunegate-agent-{VERSION}.tar"
+    assert {path.name for path in tmp_path.iterdir()} == {
+        archive.name,
+        f"tunegate-agent-{VERSION}.cdx.json",
+    }
+    assert re.match(rf"{archive}: \d\.\d MiB beyond the base \(at most 10\)", said)
 
 
 def test_it_carries_no_installer_no_tests_and_no_stubs(image: Image) -> None:
