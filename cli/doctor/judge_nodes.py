@@ -12,6 +12,8 @@ from common import names
 
 UNTOUCHED_SECONDS: Final = 120.0
 """A node this young may still wait for its agent's image."""
+_EPHEMERAL: Final = "readiness.k8s.io/"
+"""Begins keys that Karpenter waits for untold: its KnownEphemeralTaintKeyPrefixes (1.14)."""
 
 
 def judge_nodes(facts: Facts) -> Iterator[Finding]:
@@ -139,7 +141,11 @@ def _unaware(facts: Facts) -> Iterator[Finding]:
         if pool is None or pool.name in told:
             continue
         known = {taint.key for taint in (*pool.startup_taints, *pool.taints)}
-        unknown = [key for key in node.view.gate_taints if key not in known]
+        unknown = [
+            key
+            for key in node.view.gate_taints
+            if key not in known and not key.startswith(_EPHEMERAL)
+        ]
         if unknown:
             told.add(pool.name)
             yield problem(
@@ -154,11 +160,15 @@ def _unaware(facts: Facts) -> Iterator[Finding]:
 
 
 def _claims(facts: Facts) -> Iterator[Finding]:
+    gated = {node.view.name for node in facts.nodes if node.view.gate_taints}
     stuck = [
         claim
         for claim in facts.claims
         if not claim.is_initialized
-        and claim.reason == "StartupTaintsExist"
+        and (
+            claim.reason == "StartupTaintsExist"
+            or (claim.reason == "KnownEphemeralTaintsExist" and claim.node in gated)
+        )
         and claim.created_seconds is not None
         and facts.now_seconds - claim.created_seconds >= facts.stuck_seconds
     ]

@@ -113,6 +113,10 @@ def test_a_claim_that_waits_for_its_startup_taints_is_told() -> None:
     assert "tunegate nodes gpu-1" in said("ClaimUninitialized", claim()).snippet
     assert problems(claim(created="2026-11-21T11:58:00Z")) == []
     assert problems(claim(reason="ResourceNotRegistered")) == []
+    ephemeral = claim(reason="KnownEphemeralTaintsExist")
+    assert problems(ephemeral) == []
+    gated = node(taints=[taint("readiness.k8s.io/network-not-tuned")])
+    assert problems(ephemeral, gated) == ["ClaimUninitialized"]
 
 
 def test_an_autoscaler_before_1_29_does_not_know_the_prefix() -> None:

@@ -161,6 +161,9 @@ def test_a_gate_that_karpenter_was_not_told_of_is_a_problem() -> None:
     born = node(labels={"karpenter.sh/nodepool": "gpu"}, taints=[taint(DO_KEY)])
     assert problems(node_pool(startup=[taint()]), born) == ["KarpenterUnaware"]
     assert problems(node_pool(startup=[taint(DO_KEY)]), born) == []
+    readiness = taint("readiness.k8s.io/network-not-tuned")
+    known = node(labels={"karpenter.sh/nodepool": "gpu"}, taints=[readiness])
+    assert problems(node_pool(startup=[taint()]), known) == []
 
 
 def test_another_effect_is_never_taken_off() -> None:
