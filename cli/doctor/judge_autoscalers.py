@@ -6,10 +6,10 @@ Flags and their defaults: cluster-autoscaler FAQ, "What are the parameters to CA
 
 from collections.abc import Iterator
 
-from cli.doctor.facts import Autoscaler, AutoscalerStatus, Facts, NodeSeen, Place
+from cli.doctor.facts import Autoscaler, AutoscalerStatus, Facts, NodeSeen
 from cli.doctor.finding import Finding, good, listed, note, problem, several
 from cli.doctor.judge_nodes import waiting_seconds
-from cli.doctor.judge_pools import PREFIX, is_startup_key, is_too_old
+from cli.doctor.judge_pools import HIDDEN, PREFIX, is_startup_key, is_too_old
 from cli.fleet import age
 
 
@@ -78,17 +78,22 @@ def _counts_as_unready(one: Autoscaler, late: list[NodeSeen], facts: Facts) -> F
 
 
 def _unseen(facts: Facts) -> Iterator[Finding]:
-    managed = [cloud for cloud in facts.clouds if cloud in (Place.DOKS, Place.GKE, Place.AKS)]
-    is_all_karpenters = bool(facts.nodes) and all(
-        node.is_karpenters for node in facts.nodes if node.is_gpu
+    """Judge a cloud's own autoscaler by its defaults: nobody sees its flags, or sets them."""
+    some = [node for node in facts.nodes if node.is_gpu] or facts.nodes
+    scaled = [node for node in some if node.cloud in HIDDEN and not node.is_karpenters]
+    if not scaled:
+        return
+    cloud = scaled[0].cloud
+    yield note(
+        "AutoscalerUnseen",
+        cloud,
+        f"the autoscaler of {cloud.upper()} runs out of sight and its flags cannot be set: only "
+        f"keys that begin with {PREFIX} are sure to be startup taints",
     )
-    if managed and not (is_all_karpenters and any(node.is_gpu for node in facts.nodes)):
-        yield note(
-            "AutoscalerUnseen",
-            managed[0],
-            f"the autoscaler of {managed[0].upper()} runs out of sight and its flags cannot be "
-            f"set: only keys that begin with {PREFIX} are sure to be startup taints",
-        )
+    default = Autoscaler(f"of {cloud.upper()}", "", None)
+    late = [node for node in _late(default.max_startup_seconds, facts, default) if node in scaled]
+    if late:
+        yield _counts_as_unready(default, late, facts)
 
 
 def _status(status: AutoscalerStatus, facts: Facts) -> Iterator[Finding]:

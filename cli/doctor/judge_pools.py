@@ -16,7 +16,7 @@ from common import names
 PREFIX: Final = "startup-taint.cluster-autoscaler.kubernetes.io/"
 OLD_PREFIX: Final = "ignore-taint.cluster-autoscaler.kubernetes.io/"
 _LIKE_A_GATE: Final = ("not-tuned", "untuned", "tunegate", "net-ready", "network-tuned")
-_HIDDEN: Final = (Place.DOKS, Place.GKE, Place.AKS)
+HIDDEN: Final = (Place.DOKS, Place.GKE, Place.AKS)
 """Where the cloud runs the autoscaler out of sight."""
 
 
@@ -166,7 +166,7 @@ def _blocking(
     That one is too old for its prefix is told once, of the autoscaler.
     """
     seen = facts.autoscalers[0] if facts.autoscalers else None
-    is_hidden = place in _HIDDEN or (place is Place.EKS and "Deployment" not in facts.read)
+    is_hidden = place in HIDDEN or (place is Place.EKS and "Deployment" not in facts.read)
     if seen is None and not is_hidden:
         return
     told = PREFIX if seen and is_too_old(seen) else ()

@@ -151,6 +151,23 @@ def test_a_gated_node_counts_as_unready_after_15_minutes() -> None:
     assert "CountsAsUnready" not in problems(autoscaler(), ordinary)
 
 
+def test_a_clouds_own_autoscaler_waits_as_long_by_default() -> None:
+    """Out of sight it still counts."""
+    old = node(cloud="gke", taints=[taint()], created=AN_HOUR_AGO)
+    assert "of GKE" in said("CountsAsUnready", old).target
+    for other in (
+        node(cloud="gke", taints=[taint()]),
+        node(taints=[taint()], created=AN_HOUR_AGO),
+        node(
+            cloud="gke",
+            taints=[taint()],
+            created=AN_HOUR_AGO,
+            labels={"karpenter.sh/nodepool": "g"},
+        ),
+    ):
+        assert "CountsAsUnready" not in problems(other)
+
+
 @pytest.mark.parametrize("text", [STATUS.format(health="Unhealthy"), OLD_STATUS])
 def test_an_autoscaler_that_halts_is_told(text: str) -> None:
     """As its status ConfigMap says, which was lines of text before 1.30."""
