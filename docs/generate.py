@@ -19,6 +19,7 @@ from docs import (
     chart_schema,
     chart_tables,
     image_requirements,
+    monitoring_tables,
     warning_tables,
     webhook_tables,
 )
@@ -28,6 +29,7 @@ from docs.dashboards.panels import dashboard_json
 FOLDER = Path(__file__).parent
 PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "agent.md": agent_tables.TABLES,
+    "monitoring.md": monitoring_tables.TABLES,
     "warnings.md": warning_tables.TABLES,
     "webhook.md": webhook_tables.TABLES,
     "../charts/tunegate/README.md": chart_tables.TABLES,
