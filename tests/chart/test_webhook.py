@@ -236,6 +236,16 @@ def test_every_configuration_is_one_whose_bundle_is_kept() -> None:
     assert allowed["validatingwebhookconfigurations"] == validating
 
 
+def test_names_of_the_charts_objects_stay() -> None:
+    """A setting that names others would leave the hooks without a bundle, and pods as they are."""
+    theirs = {"service": "other", "mutatingConfigurations": ["other"], "secret": "own-ca"}
+    said = settings(render(config={"certificates": theirs, "policy": {"file": "/other"}}))
+    assert said.certificates_service == NAME
+    assert NAME in said.certificates_mutating_configurations
+    assert said.policy_file.startswith("/etc/tunegate/")
+    assert said.certificates_secret == "own-ca"  # noqa: S105 - a name
+
+
 def test_the_node_hook_wants_a_selector() -> None:
     """Without one it would close every Node, the control plane's too."""
     ran = chart.rendered({"webhook": {"hooks": {"nodes": {"enabled": True}}}})

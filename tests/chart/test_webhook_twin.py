@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 from tests.chart.twin import FEATURES, Twin, plain_pod, policies, twin
 from tests.golden import corpus
@@ -14,6 +15,7 @@ from tests.lab.api import Object
 from tests.property.pod_trees import pods
 from webhook import config
 from webhook.decisions import Feature
+from webhook.inject.tolerations import ACCELERATORS
 from webhook.policy import Namespace
 
 pytestmark = [pytest.mark.lab, pytest.mark.api, pytest.mark.timeout(240)]
@@ -83,6 +85,104 @@ def test_a_random_pod_becomes_what_the_webhook_makes_of_it_or_stays(
     assume(outcome)
     assert outcome
     assert {outcome.of(feature) for feature in FEATURES} <= {"same", "left"}
+
+
+USUAL = st.sampled_from(
+    (
+        *(("m",), ("--model", "m"), ("--port", "8001"), ("--port=8002",), ("-tp", "2")),
+        *(("--tensor_parallel_size=4",), ("--tensor-parallel-size", "8"), ("-pp=3",)),
+        *(("--pipeline-parallel-size", "2"), ("--enforce-eager",), ("--host", "0.0.0.0")),
+        *(("--host=::",), ("--api-server-count=4",), ("--max-model-len", "4096"), ("-O3",)),
+        *(("--kv-transfer-config.kv_role", "kv_both"), ("--no-enable-prefix-caching",)),
+    )
+)
+UNUSUAL = (
+    *("--uds", "--uds=/s", "--grpc", "--headless", "--node-rank=1", "--node_rank", "-r", "-n"),
+    *("--nnodes=2", "-dp", "--data-parallel-size=4", "--data_parallel_size_local=2", "-dpn=1"),
+    *("--config", "--config=a.yaml", "--ssl-keyfile=/a", "--ssl-certfile", "--omni"),
+    *("--host=localhost", "localhost", "127.0.0.1", "--host=[::1]", "--help", "--version"),
+    *("--kv-offloading-size=10", "--kv_offloading_size", "$(FLAGS)", "$FLAGS", "--port=$(P)"),
+    *("--port", "--port=", "--port=0", "--port=08001", "--port=70000", "-port", "--no-port"),
+    *("-tp=two", "-tp=1000", "-tp", "--tp=4", "-pp=0", "--headless=true", "serve", "", "-"),
+    *("--config.x=1", "--port.x", "--grpc-port=1", "vllm", "sh -c vllm", "-m"),
+)
+IMAGES = st.sampled_from(
+    (
+        *(
+            "x",
+            "vllm/vllm-openai",
+            "docker.io/vllm/vllm-openai:v0.11.0",
+            "r.io:5000/a/vllm-openai:x",
+        ),
+        *(
+            "r.io/nim/vllm-openai:1",
+            "r.io/vllm-openai-router:1",
+            "vllm/vllm-openai@sha256:" + "a" * 64,
+        ),
+    )
+)
+PROBES = st.sampled_from(({}, {"port": 8000}, {"port": 9000}, {"port": "http"}))
+MEMORY = st.sampled_from(("", "100Mi", "3Gi", "1.5Gi", "5G", "64Gi", "1000000001", "1Ti"))
+
+
+@st.composite
+def servers(draw: st.DrawFn) -> Object:
+    """Return a pod that runs, or nearly runs, `vllm serve` with any flags."""
+    words = [word for usual in draw(st.lists(USUAL, max_size=3)) for word in usual]
+    if draw(st.booleans()):
+        words.insert(draw(st.integers(0, len(words))), draw(st.sampled_from(UNUSUAL)))
+    argv = [
+        *draw(st.sampled_from((["vllm", "serve"], ["/opt/vllm", "serve"], ["vllm"], []))),
+        *words,
+    ]
+    cut = draw(st.sampled_from((0, 1, 2, len(argv))))
+    memory, probe = draw(MEMORY), draw(PROBES)
+    pod = plain_pod()
+    container = pod["spec"]["containers"][0]
+    container |= {"image": draw(IMAGES), "command": argv[:cut], "args": argv[cut:]}
+    container["resources"]["limits"] |= {"memory": memory} if memory else {}
+    if probe:
+        container["ports"] = [{"name": "http", "containerPort": 8100}]
+        container["readinessProbe"] = {"httpGet": {"path": "/health", **probe}}
+    if draw(st.booleans()):
+        del pod["metadata"]["labels"]
+    return pod
+
+
+@pytest.mark.parametrize("word", UNUSUAL)
+def test_an_unusual_flag_is_read_as_the_webhook_does_or_left(by_default: Twin, word: str) -> None:
+    """Alone, before and after others; whatever it does to the server."""
+    for words in ([word], [word, "7"], ["--port", "8001", word], [word, "-tp", "2"]):
+        pod = plain_pod()
+        container = pod["spec"]["containers"][0]
+        container["command"] += words
+        container["ports"] = [{"containerPort": 8100}]
+        outcome = by_default.create(pod)
+        assert outcome
+        assert {outcome.of(feature) for feature in FEATURES} <= {"same", "left"}, words
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.filter_too_much])
+@given(servers())
+def test_a_server_with_any_flags_becomes_what_the_webhook_makes_of_it_or_stays(
+    by_default: Twin, pod: Object
+) -> None:
+    """A flag that the policies misread would show here."""
+    outcome = by_default.create(pod)
+    assume(outcome)
+    assert outcome
+    assert {outcome.of(feature) for feature in FEATURES} <= {"same", "left"}
+
+
+@pytest.mark.parametrize("pattern", ACCELERATORS)
+def test_every_accelerator_is_known(by_default: Twin, pattern: str) -> None:
+    """The same names as the webhook's, exact and by their beginnings."""
+    pod = plain_pod()
+    pod["spec"]["containers"][0]["resources"]["limits"] = {pattern.replace("*", "x1"): 1}
+    outcome = by_default.create(pod)
+    assert outcome
+    assert outcome.of(Feature.TOLERATIONS) == "same"
+    assert outcome.twin[Feature.TOLERATIONS] != outcome.before[Feature.TOLERATIONS]
 
 
 @pytest.mark.parametrize("name", PLAIN)
