@@ -238,12 +238,20 @@ def test_every_configuration_is_one_whose_bundle_is_kept() -> None:
 
 def test_names_of_the_charts_objects_stay() -> None:
     """A setting that names others would leave the hooks without a bundle, and pods as they are."""
-    theirs = {"service": "other", "mutatingConfigurations": ["other"], "secret": "own-ca"}
-    said = settings(render(config={"certificates": theirs, "policy": {"file": "/other"}}))
-    assert said.certificates_service == NAME
-    assert NAME in said.certificates_mutating_configurations
-    assert said.policy_file.startswith("/etc/tunegate/")
-    assert said.certificates_secret == "own-ca"  # noqa: S105 - a name
+    theirs = {"service": "other", "mutatingConfigurations": ["other"]}
+    ran = chart.rendered({"webhook": {"config": {"certificates": theirs}}})
+    assert ran.returncode
+    for name in theirs:
+        assert name in ran.stderr
+    own = render(config={"certificates": {"secret": "own-ca", "settleSeconds": 5}})
+    assert settings(own).certificates_secret == "own-ca"
+    assert settings(own).certificates_service == NAME
+    (named,) = [
+        rule["resourceNames"]
+        for rule in chart.one(own, "Role", NAME)["rules"]
+        if rule["resources"] == ["secrets"] and "resourceNames" in rule
+    ]
+    assert named == ["own-ca"]
 
 
 def test_the_node_hook_wants_a_selector() -> None:

@@ -136,7 +136,8 @@ def servers(draw: st.DrawFn) -> Object:
         *words,
     ]
     cut = draw(st.sampled_from((0, 1, 2, len(argv))))
-    memory, probe = draw(MEMORY), draw(PROBES)
+    memory = draw(MEMORY)
+    probe: Object = draw(PROBES)
     pod = plain_pod()
     container = pod["spec"]["containers"][0]
     container |= {"image": draw(IMAGES), "command": argv[:cut], "args": argv[cut:]}

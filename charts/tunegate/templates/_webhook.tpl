@@ -2,9 +2,8 @@
 {{- define "tunegate.webhookConfig" -}}
 {{- $name := include "tunegate.webhookName" . -}}
 {{- $mutating := list $name (printf "%s-volumes" $name) (printf "%s-nodes" $name) -}}
-{{- /* names of the chart's own objects and mounts, whatever the values say */}}
-{{- $fixed := dict "certificates" (dict "service" $name "mutatingConfigurations" $mutating "validatingConfigurations" (list $name)) "policy" (dict "file" "/etc/tunegate/policy/policy.yaml") }}
-{{- $own := dict "certificates" (dict "secret" (include "tunegate.servingSecret" .)) "storage" (dict "configMap" (include "tunegate.storageConfigMap" .)) -}}
+{{- $certificates := dict "secret" (include "tunegate.servingSecret" .) "service" $name "mutatingConfigurations" $mutating "validatingConfigurations" (list $name) -}}
+{{- $own := dict "certificates" $certificates "policy" (dict "file" "/etc/tunegate/policy/policy.yaml") "storage" (dict "configMap" (include "tunegate.storageConfigMap" .)) -}}
 {{- if eq (include "tunegate.webhookHasFiles" .) "yes" }}
 {{- $_ := set $own "tls" (dict "certificateFile" "/etc/tunegate/tls/tls.crt" "keyFile" "/etc/tunegate/tls/tls.key") }}
 {{- end }}
@@ -16,7 +15,7 @@
 {{- $pairs := list }}{{ range $key, $value := .selector }}{{ $pairs = append $pairs (printf "%s=%s" $key $value) }}{{ end }}
 {{- $_ := set $own "nodes" (dict "selector" (join "," $pairs)) }}
 {{- end }}{{ end -}}
-{{ mergeOverwrite $own (deepCopy .Values.webhook.config) $fixed | toYaml }}
+{{ mergeOverwrite $own (deepCopy .Values.webhook.config) | toYaml }}
 {{- end }}
 
 {{/* What is injected. */}}
