@@ -244,7 +244,7 @@ def test_names_of_the_charts_objects_stay() -> None:
     for name in theirs:
         assert name in ran.stderr
     own = render(config={"certificates": {"secret": "own-ca", "settleSeconds": 5}})
-    assert settings(own).certificates_secret == "own-ca"
+    assert settings(own).certificates_secret == "own-ca"  # noqa: S105 - a name
     assert settings(own).certificates_service == NAME
     (named,) = [
         rule["resourceNames"]

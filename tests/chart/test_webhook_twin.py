@@ -121,7 +121,9 @@ IMAGES = st.sampled_from(
         ),
     )
 )
-PROBES = st.sampled_from(({}, {"port": 8000}, {"port": 9000}, {"port": "http"}))
+PROBES: st.SearchStrategy[Object] = st.sampled_from(
+    ({}, {"port": 8000}, {"port": 9000}, {"port": "http"})
+)
 MEMORY = st.sampled_from(("", "100Mi", "3Gi", "1.5Gi", "5G", "64Gi", "1000000001", "1Ti"))
 
 
@@ -137,7 +139,7 @@ def servers(draw: st.DrawFn) -> Object:
     ]
     cut = draw(st.sampled_from((0, 1, 2, len(argv))))
     memory = draw(MEMORY)
-    probe: Object = draw(PROBES)
+    probe = draw(PROBES)
     pod = plain_pod()
     container = pod["spec"]["containers"][0]
     container |= {"image": draw(IMAGES), "command": argv[:cut], "args": argv[cut:]}
