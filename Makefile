@@ -69,7 +69,8 @@ lab-down: ## end the lab and remove what it left (root)
 # on another base: make images PYTHON_IMAGE=docker.io/library/python:3.13-slim-trixie
 images: ## the images as archives with their bills of materials in dist/images; what they weigh (root)
 	@$(BOOTSTRAP) all
-	@TUNEGATE_PYTHON_IMAGE=$(PYTHON_IMAGE) $(PYTHON) -m tests.lab.image_release dist/images
+	@TUNEGATE_PYTHON_IMAGE=$(PYTHON_IMAGE) TUNEGATE_REVISION=$$(git describe --always --abbrev=40 --dirty) \
+		$(PYTHON) -m tests.lab.image_release dist/images
 
 docs: ## write the tables of the pages in docs/ from the code
 	@$(BOOTSTRAP) dev

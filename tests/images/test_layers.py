@@ -32,13 +32,18 @@ def test_it_builds_on_the_base_that_it_was_given(image: Image, base: Content) ->
     assert len(image.content.layers) > len(base.layers)
 
 
-def test_a_second_build_makes_the_same_layers(image: Image, tmp_path: Path) -> None:
-    """Whoever builds a release again can tell that it is the release."""
+def test_a_second_build_makes_the_same_layers(
+    image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever builds a release again can tell that it is the release; the commit is a label."""
+    monkeypatch.setenv("TUNEGATE_REVISION", "0123abc")
     again = tmp_path / image.name
     with (tmp_path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         images.build(image.name, images.base_image(), again, Progress(), lock.fileno())
-    assert read(again).layers == image.content.layers
+    built = read(again)
+    assert built.layers == image.content.layers
+    assert built.config["Labels"]["org.opencontainers.image.revision"] == "0123abc"
 
 
 def test_it_says_what_it_is(image: Image) -> None:

@@ -126,6 +126,8 @@ def build(name: str, base: Path, archive: Path, progress: Progress, lock: int) -
     buildah.run(f"taking {base.name}", "pull", "-q", f"docker-archive:{base}")
     options = ["--isolation", "chroot", "--pull-never", "--no-cache", "--timestamp", TIMESTAMP]
     options += ["--build-arg", f"PYTHON_IMAGE={tag('python')}"]
+    if _revision():
+        options += ["--build-arg", f"REVISION={_revision()}"]
     if CA_FILE.is_file():
         options += ["--secret", f"id=ca,src={CA_FILE}"]
     dockerfile, context = ROOT / RECIPES[name].dockerfile, ROOT / RECIPES[name].context
@@ -197,6 +199,7 @@ def _version(name: str) -> str:
     digest = hashlib.sha256(repr(recipe).encode())
     if name in RECIPES:
         chosen = RECIPES[name]
+        digest.update(_revision().encode())
         for file in _files((chosen.dockerfile, ".dockerignore", *chosen.inputs)):
             content = file.read_bytes()
             digest.update(f"{file.relative_to(ROOT)}\0{len(content)}\0".encode() + content)
@@ -212,6 +215,11 @@ def _drop_old(slot: cache.Slot) -> None:
 
 def _chosen_base() -> str:
     return os.environ.get("TUNEGATE_PYTHON_IMAGE", "")
+
+
+def _revision() -> str:
+    """Return the commit that a release is built from; tests need none."""
+    return os.environ.get("TUNEGATE_REVISION", "")
 
 
 def _files(names: Sequence[str]) -> Iterator[Path]:
