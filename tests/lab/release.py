@@ -9,6 +9,7 @@ This repository's chart as a release in a lab's cluster: packed, installed, with
 """
 
 import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,9 +46,9 @@ class Release:
             archives = map(images.image, names or ("agent", "webhook", "vllm"))
             list(pool.map(self.cluster.load_image, archives))
 
-    def install(self, *, version: int = 3, **values: Object) -> None:
+    def install(self, *, version: int = 3, options: Sequence[str] = (), **values: Object) -> None:
         """Install it, without waiting; `values` are those of the chart, by block."""
-        self._run("install", version, values, "--create-namespace")
+        self._run("install", version, values, "--create-namespace", *options)
 
     def upgrade(self, *, version: int = 3, **values: Object) -> None:
         """Upgrade it to these values; what is not named has the chart's own again."""
