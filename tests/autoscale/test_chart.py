@@ -1,13 +1,15 @@
 """The chart's DaemonSet on nodes that Karpenter makes: there before the gate opens, or never."""
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 
 from common.names import LABEL_NETWORK
 from tests.autoscale.harness import (
-    GPU_TAINT,
     WAIT_SECONDS,
     Scaler,
     gate_keys,
@@ -19,17 +21,20 @@ from tests.e2e.harness import await_, label
 from tests.lab import chart
 from tests.lab.api import Object
 from tests.lab.karpenter import GPU_LABEL, node_class, node_pool
-from tests.lab.objects import AGENT_NAME, AGENT_NAMESPACE, GATE
+from tests.lab.objects import AGENT_NAME, AGENT_NAMESPACE
 
 pytestmark = [pytest.mark.api, pytest.mark.timeout(600)]
+PRESET = chart.CHART / "presets" / "karpenter.yaml"
+PAGE = Path("docs/clouds/karpenter.md").resolve()
 PODS = f"/api/v1/namespaces/{AGENT_NAMESPACE}/pods"
 DAEMON_SET = f"/apis/apps/v1/namespaces/{AGENT_NAMESPACE}/daemonsets/{AGENT_NAME}"
 
 
 @pytest.fixture
 def installed(scaler: Scaler) -> Iterator[Object]:
-    """Install the agent's side of the chart, as it is shipped; give its DaemonSet."""
-    objects = chart.render({"webhook": {"enabled": False}}, "--no-hooks")
+    """Install the agent's side of the chart with Karpenter's preset; give its DaemonSet."""
+    values = {"webhook": {"enabled": False}}
+    objects = chart.render(values, "--no-hooks", "--values", str(PRESET))
     file = scaler.lab.lab_dir.path / "chart.json"
     listed = {"apiVersion": "v1", "kind": "List", "items": objects}
     file.write_text(json.dumps(listed), encoding="utf-8")
@@ -38,6 +43,15 @@ def installed(scaler: Scaler) -> Iterator[Object]:
     assert applied.returncode == 0, applied.stderr
     yield chart.one(objects, "DaemonSet", AGENT_NAME)
     kubectl("delete", "-n", AGENT_NAMESPACE, "daemonset", AGENT_NAME)
+
+
+def documented_pool() -> Object:
+    """Return the NodePool of docs/clouds/karpenter.md, its nodes made by the lab's provider."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    (pool,) = (one for one in map(yaml.safe_load, blocks) if one["kind"] == "NodePool")
+    of_lab: Object = node_pool("lab")["spec"]["template"]["spec"]["nodeClassRef"]
+    pool["spec"]["template"]["spec"]["nodeClassRef"] = of_lab
+    return dict(pool)
 
 
 def agent_pod_on(scaler: Scaler, node: str) -> str | None:
@@ -51,8 +65,8 @@ def agent_pod_on(scaler: Scaler, node: str) -> str | None:
 def test_the_agents_pod_is_on_a_new_gpu_node_while_the_gate_stands(
     scaler: Scaler, installed: Object
 ) -> None:
-    """By a label of the instance type; Karpenter reckons with it; its own token opens the gate."""
-    scaler.offer(node_class(), node_pool("gpu", taints=[GPU_TAINT], startup_taints=[GATE]))
+    """The pool is the documentation's; Karpenter reckons with the pod, whose token opens it."""
+    scaler.offer(node_class(), documented_pool())
     pod = scaler.ask("vllm")
     claim = scaler.await_claim(is_gated, "a claim that waits for the startup taint")
     node = node_of(claim)

@@ -25,6 +25,7 @@ INITIALIZED = "karpenter.sh/initialized"
 DO_NOT_SYNC = "karpenter.sh/do-not-sync-taints"
 UNREGISTERED: Mapping[str, str] = {"key": "karpenter.sh/unregistered", "effect": "NoExecute"}
 GPU_LABEL = "karpenter.k8s.aws/instance-gpu-count"
+GPU_MAKER_LABEL = "karpenter.k8s.aws/instance-gpu-manufacturer"
 """What the provider for AWS writes on each node with GPUs, from the instance type's data."""
 CLAIMS = "/apis/karpenter.sh/v1/nodeclaims"
 PROVIDER_PREFIX = "kwok://"
@@ -89,7 +90,7 @@ def instance_types() -> list[Object]:
     """Return what is on offer: a type with a GPU, labelled as on AWS, and a cheaper one without."""
     common = {"cpu": "16", "memory": "128Gi", "ephemeral-storage": "1Ti"}
     return [
-        _type("gpu-lab", 2.0, {**common, GPU: "1"}, {GPU_LABEL: "1"}),
+        _type("gpu-lab", 2.0, {**common, GPU: "1"}, {GPU_LABEL: "1", GPU_MAKER_LABEL: "nvidia"}),
         _type("cpu-lab", 1.0, common, {}),
     ]
 
