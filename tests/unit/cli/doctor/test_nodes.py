@@ -94,7 +94,7 @@ def test_a_tuned_node_behind_its_gate_is_somebody_elses_doing() -> None:
     tuned = ("True", "Tuned", "Fine.")
     for cloud, name in (("aks", "GatePermanent"), ("gke", "GateStuck")):
         stuck = node(cloud=cloud, taints=[taint()], created=AN_HOUR_AGO, condition=tuned)
-        assert problems(stuck) == [name]
+        assert problems(stuck) == [name, "CountsAsUnready"]
     stuck = node(cloud="aks", taints=[taint()], created=AN_HOUR_AGO, condition=tuned)
     assert "--node-init-taints" in said("GatePermanent", stuck).snippet
 
