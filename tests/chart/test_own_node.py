@@ -31,7 +31,7 @@ from tests.lab.api import (
 )
 from tests.lab.objects import agent_pod, gpu_node
 
-pytestmark = [pytest.mark.lab, pytest.mark.api]
+pytestmark = [pytest.mark.lab, pytest.mark.api, pytest.mark.timeout(300)]
 
 AGENT = "tunegate-agent"
 OWN, OTHER = "gpu-0", "gpu-1"

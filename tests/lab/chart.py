@@ -26,7 +26,7 @@ NAMESPACE: Final = "tunegate"
 VERSIONS: Final = (3, 4)
 NEWEST: Final = "1.36.3"
 OLDEST: Final = "1.31.0"
-_SECONDS = 60
+_SECONDS = 100
 
 
 def helm(
