@@ -15,7 +15,7 @@ from tests.lab.api import ApiClient, Object
 from tests.lab.control_plane import ControlPlane
 from tests.lab.objects import GATE, gpu_node, vllm_pod
 
-pytestmark = pytest.mark.api
+pytestmark = [pytest.mark.api, pytest.mark.timeout(300)]
 
 EVERYTHING = {"operator": "Exists"}
 GPU_TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
