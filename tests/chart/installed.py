@@ -30,7 +30,7 @@ from tests.webhook_lab.stage import total
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 _CALLS = "apiserver_admission_webhook_admission_duration_seconds_count"
 _KINDS: Final = ("Mutating", "Validating")
-_SECONDS: Final = 60.0
+_SECONDS: Final = 120.0
 _POLL_SECONDS = 0.1
 Configurations = dict[str, list[dict[str, Any]]]
 Seen = TypeVar("Seen")
@@ -153,11 +153,11 @@ class Installed:
 
     def await_bundles(self) -> dict[str, set[str]]:
         """Wait until every entry has the same bundle, and return them."""
-        return self._await(self._whole_bundles, "every entry has the bundle")
+        return self.await_seen(self._whole_bundles, "every entry has the bundle")
 
     def await_injection(self) -> None:
         """Wait until the API server calls the webhook for a pod, and uses its answer."""
-        self._await(self.injects, "a pod is injected")
+        self.await_seen(self.injects, "a pod is injected")
 
     def injects(self) -> bool:
         """Return whether a vLLM pod gets a record."""
@@ -173,7 +173,8 @@ class Installed:
         different = set().union(*found.values())
         return found if len(different) == 1 and different != {""} else {}
 
-    def _await(self, look: Callable[[], Seen], what: str) -> Seen:
+    def await_seen(self, look: Callable[[], Seen], what: str) -> Seen:
+        """Look until it gives something true, and return that; raises AssertionError with `what`."""
         deadline = time.monotonic() + _SECONDS
         while not (seen := look()):
             log = self._process.log_text()[-2000:] if self._process else "no webhook"

@@ -36,6 +36,7 @@ def release() -> Iterator[Installed]:
         made.start_webhook()
         made.await_bundles()
         made.await_injection()
+        made.await_seen(lambda: made.sends(WARNING_HOOK, deployment(pod())), "a warning")
         yield made
 
 

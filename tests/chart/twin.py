@@ -29,7 +29,7 @@ FEATURES: Final = frozenset({Feature.TOLERATIONS, Feature.STARTUP_PROBE, Feature
 OPTED_OUT: Final = "opted-out"
 MODELS: Final = Namespace("models")
 KINDS: Final = ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding")
-_SECONDS: Final = 30.0
+_SECONDS: Final = 120.0
 _TOKEN = re.compile(r"kube-api-access-\w+")
 
 
