@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.lab import image_archive
+from tests.lab.api import Object
 from tests.lab.cluster import Cluster
 from tests.lab.release import Release
 from tests.lab.world import NFS_ADDRESS
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
-AGENT = {
+AGENT: Object = {
     "config": {"storage": {"endpoints": [NFS_ADDRESS]}},
     # a container's /proc has the machine's boot ID: the lab's nodes have one of their own each
     "extraEnv": [{"name": "TUNEGATE_BOOT_ID_FILE", "value": "/host/boot_id"}],

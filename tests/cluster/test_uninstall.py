@@ -56,21 +56,20 @@ def tunegate(cluster: Cluster, *arguments: str) -> subprocess.CompletedProcess[s
     return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
 
 
-@pytest.mark.parametrize("version", [3, 4])
 def test_nothing_is_left_and_hosts_have_their_first_values(
-    cluster: Cluster, fresh: Release, version: int
+    cluster: Cluster, fresh: Release
 ) -> None:
     """Every resource of the API, each node's marks and each host's values are as before."""
     api = cluster.api
     before, marks, values = everything(api), node_marks(api), host_values(cluster)
-    fresh.install(version=version, agent=AGENT, uninstall={"revertHosts": True})
+    fresh.install(agent=AGENT, uninstall={"revertHosts": True})
     fresh.await_webhook()
     await_tuned(cluster, fresh)
-    if version == 3:  # what a test of the release makes must not stay either
-        cluster.helm("test", NAME, *PLACE, version=version)
     assert {one["mtu"] for one in host_values(cluster).values()} == {TUNED_MTU_BYTES}
+    # what a test of the release makes must not stay either
+    cluster.helm("test", NAME, *PLACE)
 
-    done = cluster.helm("uninstall", NAME, *PLACE, version=version, check=False)
+    done = cluster.helm("uninstall", NAME, *PLACE, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert_clean(cluster, before, marks)
@@ -139,12 +138,17 @@ def nodes_closed(cluster: Cluster) -> Iterator[None]:
 
 
 def test_an_install_that_failed_half_way_is_removed(cluster: Cluster, fresh: Release) -> None:
-    """Its agents never started; `helm uninstall` needs none of them."""
+    """Its agents never started, its webhook is dead; `helm uninstall` needs none of them."""
     api = cluster.api
     before, marks = everything(api), node_marks(api)
     broken = {"repository": "localhost/tunegate-agent", "tag": "missing", "pullPolicy": "Never"}
+    lacking = {"tls": {"certificateFile": "/lacking.crt", "keyFile": "/lacking.key"}}
     with pytest.raises(AssertionError):
-        fresh.install(agent={"image": broken}, options=("--wait", "--timeout", "5s"))
+        fresh.install(
+            agent={"image": broken},
+            webhook={"config": lacking},
+            options=("--wait", "--timeout", "5s"),
+        )
     cluster.helm("uninstall", NAME, *PLACE)
     assert_clean(cluster, before, marks)
 
