@@ -174,7 +174,7 @@ class Installed:
         return found if len(different) == 1 and different != {""} else {}
 
     def await_seen(self, look: Callable[[], Seen], what: str) -> Seen:
-        """Look until it gives something true, and return that; raises AssertionError with `what`."""
+        """Look until it gives something true, and return that; raises AssertionError."""
         deadline = time.monotonic() + _SECONDS
         while not (seen := look()):
             log = self._process.log_text()[-2000:] if self._process else "no webhook"
