@@ -1,5 +1,6 @@
 """The hook that runs before `helm uninstall`: what it is, and that it may no more than it does."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -119,10 +120,37 @@ def test_it_ends_before_helm_stops_waiting() -> None:
     assert (rule["action"], rule["onExitCodes"]["values"]) == ("FailJob", [1, 2])
 
 
-def test_it_runs_where_every_node_is_closed_and_without_privileges() -> None:
-    """It tolerates everything, as all nodes may be behind the gate."""
+def tolerates(taint: Mapping[str, str], tolerations: Sequence[Mapping[str, str]]) -> bool:
+    """Tell whether the scheduler lets a pod with these run beside a taint that has no value."""
+    return any(
+        one.get("key", taint["key"]) == taint["key"]
+        and one.get("effect", taint["effect"]) == taint["effect"]
+        for one in tolerations
+        if one.get("operator") == "Exists"
+    )
+
+
+@pytest.mark.parametrize("key", [*names.GATE_TAINTS, "nvidia.com/gpu", "example.com/own"])
+def test_it_runs_where_every_node_is_closed(key: str) -> None:
+    """Behind the gate, among GPUs, and wherever the webhook runs."""
+    own = {"key": "example.com/own", "operator": "Exists"}
+    objects = chart.render({"webhook": {"tolerations": [own]}})
+    tolerations = chart.pod_spec(chart.one(objects, "Job", NAME))["tolerations"]
+    assert tolerates({"key": key, "effect": "NoSchedule"}, tolerations)
+
+
+@pytest.mark.parametrize("key", ["not-ready", "unreachable"])
+def test_it_is_never_bound_to_a_node_whose_kubelet_is_dead(key: str) -> None:
+    """An empty dead node has most room, so the scheduler would like it best; nothing runs there."""
     spec = chart.pod_spec(chart.one(chart.shipped(), "Job", NAME))
-    assert spec["tolerations"] == [{"operator": "Exists"}]
+    taint = {"key": f"node.kubernetes.io/{key}", "effect": "NoSchedule"}
+    assert not tolerates(taint, spec["tolerations"])
+
+
+def test_it_is_bound_to_linux_and_has_no_privileges() -> None:
+    """Nodes with Windows have no taint of their own, and cannot run its image."""
+    spec = chart.pod_spec(chart.one(chart.shipped(), "Job", NAME))
+    assert spec["nodeSelector"] == {"kubernetes.io/os": "linux"}
     assert spec["securityContext"]["runAsNonRoot"]
     container = spec["containers"][0]["securityContext"]
     assert (container["readOnlyRootFilesystem"], container["allowPrivilegeEscalation"]) == (
