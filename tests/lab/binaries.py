@@ -107,6 +107,7 @@ def _helm(major: int, about_seconds: int) -> Program:
 
 
 _OPERATOR = "github.com/prometheus-operator/prometheus-operator"
+_PROMETHEUS = "github.com/prometheus/prometheus"
 
 ITEMS: Mapping[str, Item] = {
     "etcd": Program(WRAPPERS / "etcd", "go.etcd.io/etcd/server/v3", ".", 45),
@@ -149,10 +150,28 @@ ITEMS: Mapping[str, Item] = {
             for plural in ("servicemonitors", "podmonitors", "prometheusrules")
         ),
     ),
+    # what the operator itself needs besides
+    "prometheus-crds": Text(
+        WRAPPERS / "prometheus-operator",
+        _OPERATOR,
+        tuple(
+            f"example/prometheus-operator-crd/monitoring.coreos.com_{plural}.yaml"
+            for plural in ("prometheuses", "probes", "scrapeconfigs")
+        ),
+    ),
     "keda-crds": Text(
         WRAPPERS / "keda",
         "github.com/kedacore/keda/v2",
         ("config/crd/bases/keda.sh_scaledobjects.yaml",),
+    ),
+    # Debian's has no discovery in Kubernetes
+    "prometheus": Program(
+        WRAPPERS / "prometheus",
+        _PROMETHEUS,
+        f"{_PROMETHEUS}/cmd/prometheus",
+        150,
+        "-X github.com/prometheus/common/version.Version=VERSION",
+        "remove_all_sd enable_kubernetes_sd",
     ),
     # what the webhook is compared with, built when the bench asks for it
     "go-injector": Program(WRAPPERS / "go-injector", "sigs.k8s.io/controller-runtime", ".", 90),

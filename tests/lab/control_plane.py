@@ -132,6 +132,10 @@ class ControlPlane:
         """Return an API client that shows a bearer token."""
         return ApiClient(self.endpoint, token=token)
 
+    def client_certificate(self, user: str, groups: Sequence[str] = ()) -> KeyPair:
+        """Return the files of a new client certificate and its key."""
+        return self._authority.client(user, groups)
+
     def client_kubeconfig(
         self, user: str, groups: Sequence[str] = (), host: str | None = None
     ) -> Path:

@@ -169,6 +169,9 @@ class Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, text: str, location: str = "") -> None:
         body = text.encode()
         self.send_response(status)
+        # Prometheus takes no answer without its kind
+        kind = "application/json" if text.startswith("{") else "text/plain; version=0.0.4"
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
         if location:
             self.send_header("Location", location)
         if self.behaviour.chunked:
