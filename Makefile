@@ -1,7 +1,7 @@
 # Every target sets up what it needs by itself; see tests/lab/bootstrap.sh.
 
 .DEFAULT_GOAL := help
-.PHONY: help images setup check test e2e vm-test soak demo bench lab-up lab-shell lab-down docs clean lint
+.PHONY: help images setup check test e2e vm-test soak demo bench lab-up lab-shell lab-down docs pictures clean lint
 MAKEFLAGS += --no-print-directory
 
 BOOTSTRAP := tests/lab/bootstrap.sh
@@ -75,6 +75,10 @@ images: ## the images as archives with their bills of materials in dist/images; 
 docs: ## write the tables of the pages in docs/ from the code
 	@$(BOOTSTRAP) dev
 	@$(PYTHON) -m docs.generate
+
+pictures: ## draw the dashboards' pictures in docs/ from a real Prometheus (root, ten minutes)
+	@$(BOOTSTRAP) all
+	@$(PYTHON) -m tests.monitoring.pictures
 
 clean: ## remove what builds and tests left in the repository (not the environment, not the cache)
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
