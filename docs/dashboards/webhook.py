@@ -109,7 +109,7 @@ DASHBOARD: Final = Dashboard(
         Row("Pods"),
         Panel(
             "vLLM pods",
-            (Query("sum by (state) (tunegate_webhook_vllm_pods)", "{{state}}"),),
+            (Query("sum by (state) (tunegate_webhook_vllm_pods) > 0", "{{state}}"),),
             "What became of those that are there now, as the leader sees them.",
             stacked=True,
             decimals=0,
@@ -176,7 +176,7 @@ DASHBOARD: Final = Dashboard(
             (
                 Query("max by (pod) (tunegate_webhook_leader)", "{{pod}} leads"),
                 Query("max by (problem) (tunegate_webhook_certificate_problem) > 0", "{{problem}}"),
-                Query(_rate("part_failures_total", "part"), "{{part}} broke off"),
+                Query(_rate("part_failures_total", "part") + " > 0", "{{part}} broke off"),
             ),
             "One replica leads. Problems of certificates are in docs/webhook.md.",
         ),

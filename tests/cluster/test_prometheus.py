@@ -72,9 +72,7 @@ def busy(annotated: Watched, mounted: dict[str, RecordedMount]) -> Watched:
     """Have something read from NFS and a pod reviewed within the last scrapes."""
     for mount in mounted.values():
         mount.load(8 << 30, 0.004, 0.001)
-    annotated.cluster.api.post(
-        f"/api/v1/namespaces/{MODELS}/pods?dryRun=All", watching.reviewed_pod()
-    )
+    annotated.review()
     for metric in ("tunegate_agent_nfs_read_bytes_total", "tunegate_webhook_reviews_total"):
         annotated.prometheus.await_query(watching.filled_in(rate(metric, "job"), CHOICES) + " > 0")
     return annotated

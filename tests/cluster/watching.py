@@ -56,6 +56,16 @@ class Watched:
         for name in ("agent", "webhook"):
             metric = f"tunegate_{name}_build_info"
             self.prometheus.await_query(f"count_over_time({metric}[{_RATE_SECONDS}s]) >= 3")
+        self.prometheus.await_true(self._has_judged, "a pod that was judged")
+
+    def review(self) -> None:
+        """Have the webhook asked about a pod that is never made."""
+        path = "/api/v1/namespaces/default/pods?dryRun=All"
+        self.cluster.api.post(path, reviewed_pod("default"))
+
+    def _has_judged(self) -> bool:
+        self.review()  # again and again: the first ones may come before the webhook is asked
+        return bool(self.prometheus.query("tunegate_webhook_pods_total"))
 
     def labels(self, component: str) -> set[str]:
         """Return the labels that its targets have."""
@@ -92,10 +102,10 @@ def model_server(node: str) -> Object:
     return made
 
 
-def reviewed_pod() -> Object:
+def reviewed_pod(namespace: str) -> Object:
     """Return a pod that the webhook has to look at."""
-    template = serving.deployment(MODELS, "gpu-0")["spec"]["template"]
-    metadata = template["metadata"] | {"name": "reviewed"}
+    template = serving.deployment(namespace, "gpu-0")["spec"]["template"]
+    metadata = template["metadata"] | {"name": "reviewed", "namespace": namespace}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 
 
@@ -126,9 +136,11 @@ def exporter(node: str) -> Object:
     }
 
 
-def filled_in(expression: str, choices: Mapping[str, str]) -> str:
+def filled_in(
+    expression: str, choices: Mapping[str, str], rate_seconds: int = _RATE_SECONDS
+) -> str:
     """Return an expression as Grafana sends it, with these choices."""
-    text = expression.replace("$__rate_interval", f"{_RATE_SECONDS}s")
+    text = expression.replace("$__rate_interval", f"{rate_seconds}s")
     return re.sub(r"\$(\w+)", lambda found: choices[found[1]], text)
 
 

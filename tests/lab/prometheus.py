@@ -117,7 +117,7 @@ class Prometheus:
             mounts = "; ".join(f"mount --bind '{here}' '{there}'" for there, here in seen.items())
             argv = ["unshare", "--mount", "sh", "-euc", f'{mounts}; exec "$@"', "sh", *argv]
         self._process = self._lab_dir.spawn(self._name, argv, netns=self._namespace.name)
-        self._await(self._is_ready, "an answer")
+        self.await_true(self._is_ready, "an answer")
 
     def stop(self) -> None:
         """End it; what it has scraped stays in its folder."""
@@ -170,12 +170,12 @@ class Prometheus:
                 one["health"] == "up" for one in found
             )
 
-        self._await(all_up, f"targets {sorted(pods)}")
+        self.await_true(all_up, f"targets {sorted(pods)}")
         return self.targets()
 
     def await_query(self, expression: str, seconds: float = _WAIT_SECONDS) -> list[Json]:
         """Wait until an expression gives samples, and return them."""
-        self._await(lambda: bool(self.query(expression)), expression, seconds)
+        self.await_true(lambda: bool(self.query(expression)), expression, seconds)
         return self.query(expression)
 
     def _is_ready(self) -> bool:
@@ -184,9 +184,10 @@ class Prometheus:
         except (OSError, AssertionError):
             return False
 
-    def _await(
+    def await_true(
         self, condition: Callable[[], bool], what: str, seconds: float = _WAIT_SECONDS
     ) -> None:
+        """Wait until a condition holds; raises AssertionError with targets and log."""
         deadline = time.monotonic() + seconds
         while not condition():
             process = self._process

@@ -148,5 +148,5 @@ def _configuration(secret: Object) -> Generated:
 
 
 def _is_served(crd: Object) -> bool:
-    conditions = crd.get("status", {}).get("conditions", [])
+    conditions = crd.get("status", {}).get("conditions") or ()
     return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)

@@ -77,7 +77,7 @@ class RecordedMount:
         return text.replace(_RECORDED_NODE, self._node.address)
 
     def put(self, name: str, text: str) -> None:
-        """Write a file on the node; one that is there keeps its inode."""
+        """Put a file on the node, whole at any time."""
         path = f"{FOLDER}/{name}"
-        script = 'mkdir -p "$(dirname "$1")"; printf %s "$2" > "$1"'
+        script = 'mkdir -p "$(dirname "$1")"; printf %s "$2" > "$1.new"; mv "$1.new" "$1"'
         self._node.run(["sh", "-euc", script, "sh", path, text])

@@ -23,7 +23,7 @@ from tests.monitoring.sources import ALERTS_FILE
 
 FOLDER = Path("docs/pictures")
 CHOICES = {"node": "gpu-0", "namespace": ".*", "model": ".*"}
-STEP_SECONDS = 2.0
+STEP_SECONDS, RATE_SECONDS = 2.0, 15
 _GATE_HELD = {"gate": {"onStandby": "hold"}}
 
 
@@ -61,10 +61,10 @@ def _scrape_and_draw(cluster: Cluster, mounts: dict[str, RecordedMount]) -> None
         connection.close()
 
     def over_time(expression: str) -> list[Sample]:
-        return server.series(filled_in(expression, CHOICES), start, end, STEP_SECONDS)
+        return server.series(filled_in(expression, CHOICES, RATE_SECONDS), start, end, STEP_SECONDS)
 
     def now(expression: str) -> list[Sample]:
-        return server.query(filled_in(expression, CHOICES))
+        return server.query(filled_in(expression, CHOICES, RATE_SECONDS))
 
     FOLDER.mkdir(exist_ok=True)
     for name, dashboard in DASHBOARDS.items():

@@ -8,7 +8,7 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 FACE: Final = "DejaVu Sans"
-CHARACTER: Final = 0.6
+CHARACTER: Final = 0.58
 """Mean width of a character, in parts of the font's size."""
 Point = tuple[float, float]
 

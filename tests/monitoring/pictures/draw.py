@@ -236,20 +236,32 @@ def _stacked(lines: Sequence[Line]) -> list[tuple[tuple[float, float], ...]]:
 
 
 def _range(panel: Panel, stacks: Sequence[Sequence[tuple[float, float]]]) -> tuple[float, float]:
+    """Return the ends of the axis, top first."""
     values = [value for points in stacks for _, value in points]
-    top = max(values) if panel.maximum is None else panel.maximum
     bottom = min(0.0, *values) if panel.minimum is None else panel.minimum
-    return (top * 1.1 if panel.maximum is None else top) or 1.0, bottom
+    if panel.maximum is not None:
+        return panel.maximum, bottom
+    step = _round_step(max(values) - bottom, panel.unit, is_whole=panel.decimals == 0)
+    return bottom + step * max(1, math.ceil(max(values) * 1.02 / step)), bottom
+
+
+def _round_step(span: float, unit: str, *, is_whole: bool) -> float:
+    """Return the distance of the lines: one, two or five of a round number, at most five lines."""
+    base = 1.0
+    if unit == "bytes":
+        base = 1024.0 ** max(0, math.floor(math.log(max(span, 1), 1024)))
+    rough = (span or 1.0) / base / 4
+    size = 10.0 ** math.floor(math.log10(rough))
+    step = next(size * many for many in (1, 2, 5, 10) if size * many >= rough) * base
+    return max(step, 1.0) if is_whole else step
 
 
 def _grid(canvas: Canvas, plot: Box, panel: Panel, bounds: tuple[float, float], data: Data) -> None:
     bottom, top = bounds
-    whole = panel.decimals == 0 and top - bottom < 8
-    steps = max(1, math.ceil(top - bottom)) if whole else 4
-    scale = 1.0 if whole else (top - bottom) / steps
-    for number in range(steps + 1):
+    scale = _round_step((top - bottom) * 0.98, panel.unit, is_whole=panel.decimals == 0)
+    for number in range(math.ceil((top - bottom) / scale) + 1):
         value = bottom + number * scale
-        if value > top + 1e-9:
+        if value > top * 1.001:
             break
         _, y = _at(plot, data, bounds, (data.start, value))
         canvas.line([(plot.x, y), (plot.x + plot.width, y)], GRID, 1)
@@ -280,14 +292,20 @@ def _colors(panel: Panel, lines: Sequence[Line]) -> list[str]:
 
 
 def _legend(canvas: Canvas, box: Box, lines: Sequence[Line], colors: Sequence[str]) -> None:
-    room = box.width / len(lines) - 18
-    size = 10.0
+    """Name the series; where there is no room for all, those that are ever above 0."""
+    size, shown = 10.0, list(zip(lines, colors, strict=True))
+    needed = sum(width_of(line.name, size) + 24 for line in lines)
+    if needed > box.width:
+        lively = [pair for pair in shown if any(value for _, value in pair[0].points)]
+        shown = lively or shown[:1]
+    rest = len(lines) - len(shown)
+    needed = sum(width_of(line.name, size) + 24 for line, _ in shown) + (80 if rest else 0)
+    room = (box.width - (80 if rest else 0)) / len(shown)
     x = box.x + 2
-    fits = sum(width_of(line.name, size) + 26 for line in lines) <= box.width
-    for line, color in zip(lines, colors, strict=True):
+    for line, color in shown:
+        words = line.name if needed <= box.width else cut(line.name, size, room - 20)
         canvas.box(x, box.y + 2, 10, 3, color)
-        words = line.name if fits else cut(line.name, size, max(room, 30))
         canvas.text(x + 14, box.y + 8, words, Font(INK, size))
-        x += width_of(words, size) + 26
-        if x > box.x + box.width - 30:
-            break
+        x += width_of(words, size) + 24 if needed <= box.width else room
+    if rest:
+        canvas.text(x, box.y + 8, f"and {rest} at 0", Font(SOFT, size))

@@ -24,7 +24,8 @@ from tests.lab.release import NAMESPACE
 from tests.monitoring.sources import SCRAPES
 
 SECONDS: Final = 300
-TURN_SECONDS: Final = 2.0
+TURN_SECONDS: Final = 1.5
+WAVE_SECONDS: Final = 150.0
 PLAYED: Final = "/run/recorded/vllm.txt"
 _LOADS: Final = {"gpu-0": (40, 95), "solo-0": (70, 140)}
 """When a model is loaded on each node: from and to, in seconds of the story."""
@@ -79,7 +80,8 @@ class Story:
     cluster: Cluster
     mounts: Mapping[str, RecordedMount]
     begun: float = field(default_factory=time.monotonic)
-    done: set[str] = field(default_factory=set)
+    done: set[float] = field(default_factory=set)
+    looked: float = 0.0
 
     def play(self) -> None:
         """Live through it, a look every two seconds."""
@@ -87,25 +89,36 @@ class Story:
         while (now := time.monotonic() - self.begun) < SECONDS:
             for name, mount in self.mounts.items():
                 self._load(name, mount, now)
-                played = _played(text, now, shift=0.0 if name == "gpu-0" else 40.0)
-                mount.put("vllm.txt", played)
-            for when, what in (
-                (55, self._drift),
-                (80, self._scale_up),
-                (120, self._hold),
-                (165, self._drift),
-                (200, self._release),
-            ):
-                if now >= when and f"{when}" not in self.done:
-                    self.done.add(f"{when}")
-                    what()
+                mount.put("vllm.txt", _played(text, now, shift=0.0 if name == "gpu-0" else 40.0))
+            self.looked = now
+            self._review(round(1 + 3 * _wave(now)))
+            self._happen(now)
             time.sleep(TURN_SECONDS)
+
+    def _happen(self, now: float) -> None:
+        events = {
+            55.0: self._drift,
+            80.0: self._scale_up,
+            120.0: self._hold,
+            165.0: self._drift,
+            200.0: self._release,
+        }
+        for when, what in events.items():
+            if when <= now and when not in self.done:
+                self.done.add(when)
+                what()
+
+    def _review(self, count: int) -> None:
+        """Have the webhook asked about pods that are never made."""
+        path = f"/api/v1/namespaces/{MODELS}/pods?dryRun=All"
+        for _ in range(count):
+            self.cluster.api.post(path, watching.reviewed_pod(MODELS))
 
     def _load(self, name: str, mount: RecordedMount, now: float) -> None:
         start, end = _LOADS[name]
         if start <= now < end:
             wobble = 1 + 0.06 * math.sin(now)
-            read = round(_MODEL_BYTES_PER_SECOND[name] * TURN_SECONDS * wobble)
+            read = round(_MODEL_BYTES_PER_SECOND[name] * (now - self.looked) * wobble)
             mount.load(read, 0.0021 + 0.0004 * math.sin(now / 3), 0.0006)
 
     def _drift(self) -> None:
@@ -125,16 +138,27 @@ class Story:
         self.cluster.kubectl("label", "node", "solo-0", f"{LABEL_MODE}-")
 
 
+def _wave(now: float) -> float:
+    """Return how busy it is, from 0 to 1: a wave of 150 s, then as long a pause."""
+    return max(0.0, math.sin(now / WAVE_SECONDS * math.pi)) ** 2
+
+
+def _waved_seconds(now: float) -> float:
+    """Return the integral of the first wave so far."""
+    inside = min(max(now, 0.0), WAVE_SECONDS)
+    turn = 2 * math.pi / WAVE_SECONDS
+    return inside / 2 - math.sin(inside * turn) / (2 * turn)
+
+
 def _played(text: str, now: float, shift: float) -> str:
     """Return a recorded scrape as it would be so many seconds later, under a wave of requests."""
-    wave = max(0.0, math.sin((now - shift) / 150 * math.pi)) ** 2
+    wave = _wave(now - shift)
     gauges = {
-        "num_requests_running": 2 + 14 * wave,
-        "num_requests_waiting": 26 * max(0.0, wave - 0.55),
+        "num_requests_running": round(2 + 14 * wave),
+        "num_requests_waiting": round(26 * max(0.0, wave - 0.55)),
         "kv_cache_usage_perc": 0.12 + 0.8 * wave,
     }
-    # requests so far: the integral of a wave is about half of the time
-    share = 0.4 * now * (0.3 + 0.7 * wave) + 1
+    share = 1 + 0.1 * now + 0.5 * _waved_seconds(now - shift)
     counted = _COUNTED.sub(lambda m: f"{m[1]} {float(m[2]) * share:.3f}", text)
     return _GAUGE.sub(lambda m: f"{m[1]} {gauges[m[2]]:.3f}" if m[2] in gauges else m[0], counted)
 
