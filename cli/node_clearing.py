@@ -62,20 +62,22 @@ class Nodes:
     def _ask_agents(self, agents: Collection[str]) -> set[str]:
         """Set mode off where an agent runs; return the nodes that can answer."""
         asked: set[str] = set()
-        for page in self._asker.pages(NODES):
-            for node in self._read(page):
-                if node.name in agents:
-                    why = self._switch_off(node)
-                    is_able = not why and node.is_ready
-                    why = why or "its node is not Ready, so its agent cannot answer"
-                elif node.was_tuned:
-                    is_able, why = False, "no agent runs there"
-                else:
-                    continue
-                if is_able:
-                    asked.add(node.name)
-                else:
-                    self._not_back(node.name, why)
+
+        def ask(node: Traces) -> str:
+            """Return why a node cannot answer, "" when it was asked."""
+            if node.name not in agents:
+                return "no agent runs there"
+            away = "" if node.is_ready else "its node is not Ready, so its agent cannot answer"
+            return self._switch_off(node) or away
+
+        with ThreadPoolExecutor(WRITERS) as pool:
+            for page in self._asker.pages(NODES):
+                nodes = [one for one in self._read(page) if one.name in agents or one.was_tuned]
+                for node, why in zip(nodes, pool.map(ask, nodes), strict=True):
+                    if why:
+                        self._not_back(node.name, why)
+                    else:
+                        asked.add(node.name)
         return asked
 
     def _switch_off(self, node: Traces) -> str:
