@@ -90,9 +90,13 @@ class Aim:
 
     def again(self) -> str:
         """Return the command that goes on where this one stopped."""
-        revert = " --revert-hosts" if self.is_revert else ""
-        place = f"--namespace {shlex.quote(self.namespace)} --release {shlex.quote(self.release)}"
-        return f"tunegate uninstall {place}{revert}"
+        words = ["--namespace", self.namespace, "--release", self.release]
+        words += ["--revert-hosts"] if self.is_revert else []
+        for key in dict.fromkeys(self.gate_keys):
+            words += [] if key in names.GATE_TAINTS else ["--gate-taint", key]
+        words += ["--secret", self.secret] if self.secret else []
+        words += ["--config-map", self.config_map] if self.config_map else []
+        return f"tunegate uninstall {shlex.join(words)}"
 
 
 @dataclass(frozen=True, slots=True)

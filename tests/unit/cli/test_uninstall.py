@@ -319,6 +319,16 @@ def test_many_things_left_are_told_briefly() -> None:
     assert lines[-1] == again
 
 
+def test_the_command_that_goes_on_has_all_that_was_given() -> None:
+    """Else it would look under other names, or leave a taint."""
+    keys = (*names.GATE_TAINTS, "example.com/gate")
+    aim = Aim("ns", "r", keys, is_revert=False, is_dry_run=False, secret="s", config_map="c")  # noqa: S106 - a name
+    assert aim.again() == (
+        "tunegate uninstall --namespace ns --release r --gate-taint example.com/gate "
+        "--secret s --config-map c"
+    )
+
+
 def test_a_thing_tried_twice_is_left_once() -> None:
     """With the last reason."""
     found = removal.merged([Left("a", "1"), Left("b", "2"), Left("a", "3")])
