@@ -146,6 +146,14 @@ def test_gpu_labels_can_be_added_and_taken_away(version: int) -> None:
     assert len(found) == 8
 
 
+def test_a_selector_that_names_linux_itself_names_it_once() -> None:
+    """A key that stands twice is refused by kustomize and by strict readers."""
+    values = {"agent": {"nodeSelector": {"kubernetes.io/os": "linux", "pool": "gpu"}}}
+    documents = chart.rendered(values).stdout.split("\n---\n")
+    (found,) = [one for one in documents if "kind: DaemonSet" in one]
+    assert found.count("kubernetes.io/os:") == 1
+
+
 def test_a_selector_or_affinity_of_ones_own_replaces_gpu_labels() -> None:
     """Nobody has to know the list to get around it."""
     pod = chart.pod_spec(daemon_set({"agent": {"nodeSelector": {"pool": "gpu"}}}))

@@ -82,6 +82,20 @@ def test_every_other_value_is_read_by_a_template() -> None:
     assert unread == []
 
 
+@pytest.mark.parametrize("version", chart.VERSIONS)
+def test_a_section_with_nothing_in_it_is_an_empty_one(version: int) -> None:
+    """A file of values in which all of a section's lines are comments sets it to null."""
+    nothing = {
+        "agent": {"config": None, "resources": None},
+        "webhook": {"config": None, "policy": None},
+    }
+    on = {"mutatingAdmissionPolicy": {"enabled": True}}
+    ran = chart.rendered({**nothing, **on}, version=version)
+    assert ran.returncode == 0, ran.stderr
+    with_resources = chart.render({"agent": {"resources": None}, **on}, version=version)
+    assert chart.decode(ran.stdout) == with_resources
+
+
 def test_a_parent_chart_may_add_its_globals() -> None:
     """Helm hands `global` down to every subchart."""
     assert chart.rendered({"global": {"imageRegistry": "example.com"}}).returncode == 0

@@ -20,7 +20,7 @@
 
 {{/* The ConfigMap of NFS servers that the webhook's leader writes and agents mount. */}}
 {{- define "tunegate.storageConfigMap" -}}
-{{ dig "storage" "configMap" (printf "%s-storage-endpoints" (include "tunegate.fullname" .)) .Values.webhook.config }}
+{{ dig "storage" "configMap" (printf "%s-storage-endpoints" (include "tunegate.fullname" .)) (default dict .Values.webhook.config) }}
 {{- end }}
 
 {{- define "tunegate.agentAccount" -}}
@@ -107,12 +107,12 @@ kubelet probes the node's own address, whichever it is.
 */}}
 {{- define "tunegate.agentConfig" -}}
 {{- $own := dict "gate" (dict "taints" .Values.gate.taints) "storage" (dict "endpointsFile" "/etc/tunegate/storage/endpoints") "server" (dict "address" "") -}}
-{{ mergeOverwrite $own (deepCopy .Values.agent.config) | toJson }}
+{{ mergeOverwrite $own (deepCopy (default dict .Values.agent.config)) | toJson }}
 {{- end }}
 
 {{/* The agent's port; 0: it has no server. */}}
 {{- define "tunegate.agentPort" -}}
-{{ dig "server" "port" 9469 .Values.agent.config | int }}
+{{ dig "server" "port" 9469 (default dict .Values.agent.config) | int }}
 {{- end }}
 
 {{/* One term for each GPU label; terms are ORed. */}}
@@ -131,8 +131,8 @@ kubelet probes the node's own address, whichever it is.
 
 {{/* "yes" where the settings, or a profile's, ask for what PersistentVolumes want. */}}
 {{- define "tunegate.agentReadsVolumes" -}}
-{{- $asks := dig "nfs" "persistentVolumes" false .Values.agent.config }}
-{{- range .Values.agent.config.profiles }}
+{{- $asks := dig "nfs" "persistentVolumes" false (default dict .Values.agent.config) }}
+{{- range (default dict .Values.agent.config).profiles }}
 {{- $asks = or $asks (dig "settings" "nfs" "persistentVolumes" false .) }}
 {{- end }}
 {{- if $asks }}yes{{ end }}
@@ -140,7 +140,7 @@ kubelet probes the node's own address, whichever it is.
 
 {{/* What a probe of the agent asks. Call with (list . "/healthz"). */}}
 {{- define "tunegate.agentProbe" -}}
-{{- $address := dig "server" "address" "" (index . 0).Values.agent.config -}}
+{{- $address := dig "server" "address" "" (default dict (index . 0).Values.agent.config) -}}
 path: {{ index . 1 }}
 port: metrics
 {{- if not (has $address (list "" "0.0.0.0" "::")) }}

@@ -77,12 +77,12 @@ variables:
     expression: {{ printf "object.spec.containers.filter(c, %s).size() + (has(object.spec.initContainers) ? object.spec.initContainers.filter(c, has(c.restartPolicy) && c.restartPolicy == 'Always' && %s).size() : 0)" (include "tunegate.twinSigns" $root) (include "tunegate.twinSigns" $root) | quote }}
   - name: switchedOff
     expression: {{ include "tunegate.twinOff" $feature | quote }}
-  {{- if $root.Values.webhook.policy.optInOnly }}
+  {{- if (default dict $root.Values.webhook.policy).optInOnly }}
   - name: optedIn
     expression: "(has(object.metadata.labels) && 'tunegate.io/inject' in object.metadata.labels && object.metadata.labels['tunegate.io/inject'] == 'enabled') || (has(namespaceObject.metadata.labels) && 'tunegate.io/inject' in namespaceObject.metadata.labels && namespaceObject.metadata.labels['tunegate.io/inject'] == 'enabled')"
   {{- end }}
   - name: server
-    expression: "variables.plain.filter(c, variables.plain.size() == 1 && variables.signs == 1 && !variables.switchedOff{{ if $root.Values.webhook.policy.optInOnly }} && variables.optedIn{{ end }})"
+    expression: "variables.plain.filter(c, variables.plain.size() == 1 && variables.signs == 1 && !variables.switchedOff{{ if (default dict $root.Values.webhook.policy).optInOnly }} && variables.optedIn{{ end }})"
   - name: argv
     expression: {{ printf "variables.server.map(c, %s).flatten()" (include "tunegate.twinArgv" "c") | quote }}
 {{- end }}

@@ -11,5 +11,5 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 
 {{/* The Secret that the webhook keeps its certificates in. */}}
 {{- define "tunegate.servingSecret" -}}
-{{ dig "certificates" "secret" (printf "%s-serving" (include "tunegate.webhookName" .)) .Values.webhook.config }}
+{{ dig "certificates" "secret" (printf "%s-serving" (include "tunegate.webhookName" .)) (default dict .Values.webhook.config) }}
 {{- end }}

@@ -2,7 +2,7 @@
 {{- define "tunegate.warnings" -}}
 {{- $found := list -}}
 {{- $agent := .Values.agent -}}
-{{- $config := $agent.config -}}
+{{- $config := default dict $agent.config -}}
 {{- $webhook := .Values.webhook -}}
 
 {{- if not $agent.enabled -}}
@@ -17,7 +17,7 @@
 {{- end -}}
 
 {{- if $agent.enabled -}}
-{{- $hasList := and $webhook.enabled (dig "storage" "enabled" true $webhook.config) -}}
+{{- $hasList := and $webhook.enabled (dig "storage" "enabled" true (default dict $webhook.config)) -}}
 {{- $isNamed := or (dig "storage" "endpoints" list $config) (dig "storage" "endpointsFile" "" $config) (dig "links" "include" list $config) -}}
 {{- if not (or $hasList $isNamed) -}}
 {{- $found = append $found "no NFS server is known before the first mount: new nodes become degraded (NoStorageEndpoint) with their MTU as it was. Set agent.config.storage.endpoints, or let the webhook keep the list." -}}
@@ -41,7 +41,7 @@
 {{- if not (or $agent.gpuLabels $agent.nodeSelector $agent.affinity) -}}
 {{- $found = append $found "agent.gpuLabels is empty and there is no selector: agents run on, and tune, every Linux node." -}}
 {{- end -}}
-{{- if dig "limits" "cpu" "" $agent.resources -}}
+{{- if dig "limits" "cpu" "" (default dict $agent.resources) -}}
 {{- $found = append $found "agent.resources.limits.cpu is set: throttling lengthens the time that each new node is closed." -}}
 {{- end -}}
 {{- end -}}

@@ -15,17 +15,17 @@
 {{- $pairs := list }}{{ range $key, $value := .selector }}{{ $pairs = append $pairs (printf "%s=%s" $key $value) }}{{ end }}
 {{- $_ := set $own "nodes" (dict "selector" (join "," $pairs)) }}
 {{- end }}{{ end -}}
-{{ mergeOverwrite $own (deepCopy .Values.webhook.config) | toYaml }}
+{{ mergeOverwrite $own (deepCopy (default dict .Values.webhook.config)) | toYaml }}
 {{- end }}
 
 {{/* What is injected. */}}
 {{- define "tunegate.webhookPolicy" -}}
-{{ mergeOverwrite (dict "gateTaints" .Values.gate.taints) (deepCopy .Values.webhook.policy) | toYaml }}
+{{ mergeOverwrite (dict "gateTaints" .Values.gate.taints) (deepCopy (default dict .Values.webhook.policy)) | toYaml }}
 {{- end }}
 
 {{/* "yes" where certificates come as files: the webhook then keeps none, and needs no right to. */}}
 {{- define "tunegate.webhookHasFiles" -}}
-{{- if or .Values.webhook.certificates.certManager.enabled .Values.webhook.certificates.existingSecret (dig "tls" "certificateFile" "" .Values.webhook.config) }}yes{{ end }}
+{{- if or .Values.webhook.certificates.certManager.enabled .Values.webhook.certificates.existingSecret (dig "tls" "certificateFile" "" (default dict .Values.webhook.config)) }}yes{{ end }}
 {{- end }}
 
 {{/* The Secret whose files are mounted; empty where the webhook makes its own. */}}
@@ -38,11 +38,11 @@
 {{- end }}
 
 {{- define "tunegate.webhookPort" -}}
-{{ dig "server" "port" 9443 .Values.webhook.config | int }}
+{{ dig "server" "port" 9443 (default dict .Values.webhook.config) | int }}
 {{- end }}
 
 {{- define "tunegate.webhookPlainPort" -}}
-{{ dig "status" "port" 9470 .Values.webhook.config | int }}
+{{ dig "status" "port" 9470 (default dict .Values.webhook.config) | int }}
 {{- end }}
 
 {{/* "yes" where pods are injected by the webhook, not by the API server itself. */}}
@@ -52,7 +52,7 @@
 
 {{/* Seconds that a replica may take to end: sleep, propagation, last answers, and room. */}}
 {{- define "tunegate.webhookGraceSeconds" -}}
-{{- $drain := .Values.webhook.config.drain | default dict -}}
+{{- $drain := (default dict .Values.webhook.config).drain | default dict -}}
 {{- add .Values.webhook.preStopSleepSeconds (ceil (default 5 $drain.propagationSeconds)) (ceil (default 10 $drain.stopSeconds)) 10 }}
 {{- end }}
 
