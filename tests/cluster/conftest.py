@@ -20,6 +20,8 @@ AGENT: Object = {
     "extraVolumeMounts": [{"name": "boot-id", "mountPath": "/host/boot_id", "readOnly": True}],
 }
 """Values of the chart's agent: the lab's NFS server is the storage."""
+USUAL: Object = {"agent": AGENT, "networkPolicy": {"enabled": True}}
+"""Values of the chart, where a file of tests names no others; no plug-in enforces the policy."""
 
 
 @pytest.fixture(scope="session")
@@ -39,24 +41,23 @@ def release(cluster: Cluster) -> Release:
 
 
 @pytest.fixture(scope="module")
-def installed(
-    cluster: Cluster, release: Release, request: pytest.FixtureRequest
-) -> Iterator[Release]:
+def installed(release: Release, request: pytest.FixtureRequest) -> Release:
     """
-    Give the chart installed, the webhook ready and both nodes tuned, for a file of tests.
+    Give the chart installed, the webhook ready and both nodes tuned.
 
-    The file may say by HELM which version of it installs, and by VALUES what beside AGENT.
+    It stays for the next file that wants the same. A file may say by HELM which version of it
+    installs, and by VALUES what differs from USUAL.
     """
     version = getattr(request.module, "HELM", 3)
-    values = {"agent": AGENT} | getattr(request.module, "VALUES", {})
-    release.install(version=version, **values)
-    try:
-        release.await_webhook()
-        for name in cluster.nodes:
-            release.await_tuned(name)
-        yield release
-    finally:
-        release.uninstall(version=version)
+    release.ensure(version=version, **USUAL | getattr(request.module, "VALUES", {}))
+    return release
+
+
+@pytest.fixture(scope="module")
+def absent(release: Release) -> Release:
+    """Give the chart when it is not installed."""
+    release.uninstall()
+    return release
 
 
 @pytest.fixture

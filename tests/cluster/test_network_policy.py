@@ -20,7 +20,6 @@ from tests.lab.world import NFS_ADDRESS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
-VALUES = {"networkPolicy": {"enabled": True}}
 METRICS_PORT, OTHER_PORT = 9470, 12345
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)"
 

@@ -6,6 +6,7 @@ from common import names
 from tests.lab.api import Object
 from tests.lab.cluster import Cluster
 from tests.lab.objects import GPU
+from tests.lab.release import Release
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -54,8 +55,9 @@ def serve_everywhere(cluster: Cluster, namespace: str, image: str) -> dict[str, 
     return {name: await_ready(cluster, pod) for name, pod in pods.items()}
 
 
-def test_the_gpu_node_registered_behind_the_gate(cluster: Cluster) -> None:
-    """The kubelet itself put the gate taint on the Node it made; the other one has none."""
+def test_a_gpu_node_registers_behind_the_gate(cluster: Cluster, absent: Release) -> None:
+    """The kubelet itself puts the gate taint on the Node it makes; the other one has none."""
+    cluster.replace("gpu-0")
     nodes = {name: cluster.api.get(f"/api/v1/nodes/{name}") for name in cluster.nodes}
 
     keys = [taint["key"] for taint in nodes["gpu-0"]["spec"]["taints"]]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.cluster.conftest import AGENT
 from tests.lab.api import Object
 from tests.lab.cluster import Cluster
 from tests.lab.node import NodeProcess
@@ -9,7 +10,6 @@ from tests.lab.release import NAMESPACE, Release
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
-HELM = 4
 NET_ADMIN = 1 << 12  # linux/capability.h
 SECCOMP_FILTER = "2"  # proc_pid_status(5)
 HOST_PATHS = {
@@ -20,6 +20,7 @@ HOST_PATHS = {
     "/run/tunegate": "rw",
 }
 OWN_FILES = {"/etc/tunegate/config": "ro", "/etc/tunegate/storage": "ro"}
+BY_THESE_TESTS = {one["mountPath"]: "ro" for one in AGENT["extraVolumeMounts"]}
 TOKEN = "/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
 BY_RUNTIME = {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/dev/termination-log"}
 
@@ -78,7 +79,7 @@ def test_the_agent_sees_of_its_node_the_network_and_five_paths(
 
         assert agent.namespace("net") == first.namespace("net")
         assert agent.namespace("pid") != first.namespace("pid")
-        expected = {"/": "ro", TOKEN: "ro"} | HOST_PATHS | OWN_FILES
+        expected = {"/": "ro", TOKEN: "ro"} | HOST_PATHS | OWN_FILES | BY_THESE_TESTS
         assert from_the_node(agent) == expected
 
 

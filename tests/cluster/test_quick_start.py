@@ -54,7 +54,7 @@ def last_command() -> str:
 
 
 @pytest.fixture
-def reader(cluster: Cluster, release: Release, tmp_path: Path) -> Iterator[dict[str, str]]:
+def reader(cluster: Cluster, absent: Release, tmp_path: Path) -> Iterator[dict[str, str]]:
     """Give the environment of a reader: helm, kubectl, a cluster with an NFS volume and images."""
     for node in cluster.nodes.values():
         for component in ("agent", "webhook"):
@@ -72,7 +72,7 @@ def reader(cluster: Cluster, release: Release, tmp_path: Path) -> Iterator[dict[
         "HOME": str(tmp_path),
         "KUBECONFIG": str(cluster.control_plane.kubeconfig),
     }
-    release.uninstall()
+    absent.uninstall()
     cluster.api.delete("/api/v1/persistentvolumes/quick-start-weights")
 
 

@@ -33,9 +33,11 @@ VOLUME: Object = {
 
 
 @pytest.fixture(scope="module")
-def volume(cluster: Cluster) -> Iterator[None]:
-    """Have a volume on the lab's NFS server in the cluster."""
+def volume(cluster: Cluster, absent: Release) -> Iterator[None]:
+    """Have a volume on the lab's NFS server in the cluster, and nodes that nobody has tuned yet."""
     cluster.api.create(VOLUME)
+    for name in cluster.nodes:
+        cluster.replace(name)
     yield
     cluster.api.delete("/api/v1/persistentvolumes/models")
 

@@ -14,7 +14,7 @@ import pytest
 
 from common import names
 from tests.cluster import serving
-from tests.cluster.conftest import AGENT
+from tests.cluster.conftest import USUAL
 from tests.cluster.serving import Ending, Stream, condition
 from tests.lab.api import Object
 from tests.lab.cluster import Cluster
@@ -22,6 +22,7 @@ from tests.lab.release import Release
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
+HELM = 4
 NODE = "gpu-0"
 NAMESPACE = "story"
 STREAMS, TOKENS = 8, 40
@@ -47,14 +48,11 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(cluster: Cluster, release: Release) -> Iterator[Story]:
+def story(cluster: Cluster, absent: Release) -> Iterator[Story]:
     """Live through it."""
     cluster.replace(NODE)
     with _namespace(cluster):
-        try:
-            yield _live(cluster, release)
-        finally:
-            release.uninstall()
+        yield _live(cluster, absent)
 
 
 @contextmanager
@@ -74,7 +72,7 @@ def _live(cluster: Cluster, release: Release) -> Story:
     cluster.api.create(serving.deployment(NAMESPACE, NODE))
     pending = serving.only_pod(cluster, NAMESPACE, ("PodScheduled", "False"))
 
-    release.install(agent=AGENT)
+    release.install(version=HELM, **USUAL)
     opened = release.await_tuned(NODE)
     mtu_after = node.namespace.mtu("eth1")
     plain = serving.only_pod(cluster, NAMESPACE, ("Ready", "True"))

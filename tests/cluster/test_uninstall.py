@@ -23,15 +23,15 @@ PLACE = ("--namespace", NAMESPACE)
 
 
 @pytest.fixture
-def fresh(cluster: Cluster, release: Release) -> Iterator[Release]:
+def fresh(cluster: Cluster, absent: Release) -> Iterator[Release]:
     """Give the packed chart: hosts are at their first values, gpu-0 is behind the gate."""
     if cluster.kubectl("create", "namespace", NAMESPACE, check=False).returncode == 0:
         cluster.api.wait_for(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default", bool)
     set_back(cluster)
     taint = f"{names.STARTUP_TAINT}:{names.TAINT_EFFECT}"
     cluster.kubectl("taint", "node", "gpu-0", taint, "--overwrite")
-    yield release
-    release.uninstall()
+    yield absent
+    absent.uninstall()
 
 
 def await_tuned(cluster: Cluster, release: Release) -> None:

@@ -25,12 +25,13 @@ NAME: Final = "tunegate"
 NAMESPACE: Final = "tunegate"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Release:
     """A chart's archive and the cluster it goes to."""
 
     cluster: Cluster
     archive: Path
+    _ensured: tuple[int, Object] | None = None
 
     @classmethod
     def packed(cls, cluster: Cluster) -> "Release":
@@ -46,6 +47,19 @@ class Release:
             archives = map(images.image, names or ("agent", "webhook", "vllm"))
             list(pool.map(self.cluster.load_image, archives))
 
+    def ensure(self, *, version: int = 3, **values: Object) -> None:
+        """Have it installed with these values, by that Helm, and ready on every node.
+
+        An installation like that, which nobody has upgraded since, is taken as it is.
+        """
+        if self._ensured != (version, values) or not self._is_first_revision():
+            self.uninstall(version=version)
+            self.install(version=version, options=(), **values)
+        self.await_webhook()
+        for name in self.cluster.nodes:
+            self.await_tuned(name)
+        self._ensured = (version, values)
+
     def install(self, *, version: int = 3, options: Sequence[str] = (), **values: Object) -> None:
         """Install it, without waiting; `values` are those of the chart, by block."""
         self._run("install", version, values, "--create-namespace", *options)
@@ -56,6 +70,7 @@ class Release:
 
     def uninstall(self, *, version: int = 3) -> None:
         """Uninstall it; does nothing where it is not installed."""
+        self._ensured = None
         self.cluster.helm(
             *("uninstall", NAME, "--namespace", NAMESPACE, "--ignore-not-found"),
             version=version,
@@ -76,6 +91,13 @@ class Release:
     def await_tuned(self, node: str) -> Object:
         """Wait until a node is labelled tuned and has no gate taint; return its Node."""
         return self.cluster.api.wait_for(f"/api/v1/nodes/{node}", is_open, 180.0)
+
+    def _is_first_revision(self) -> bool:
+        listed = self.cluster.helm("list", "--namespace", NAMESPACE, "--output", "json")
+        states = [
+            (one["name"], one["revision"], one["status"]) for one in json.loads(listed.stdout)
+        ]
+        return states == [(NAME, "1", "deployed")]
 
     def _run(self, command: str, version: int, values: Object, *options: str) -> None:
         file = self.archive.with_suffix(".values.json")
