@@ -20,6 +20,8 @@ REPORTERS = (names.AGENT_COMMAND, names.WEBHOOK_COMMAND)
 
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 _NAMED = 5
+_LONGEST_BEGINNING = 40
+"""Where the chart cuts the beginning of its names (`tunegate.fullname`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ class Aim:
     @property
     def full_name(self) -> str:
         """Return how the chart's objects begin, unless `fullnameOverride` was set."""
-        return self.release if "tunegate" in self.release else f"{self.release}-tunegate"
+        full = self.release if "tunegate" in self.release else f"{self.release}-tunegate"
+        return full[:_LONGEST_BEGINNING].removesuffix("-")
 
     @property
     def made(self) -> tuple[tuple[Kind, str], ...]:

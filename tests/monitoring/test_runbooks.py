@@ -56,6 +56,13 @@ def test_commands_of_tunegate_exist(page: Path, capsys: pytest.CaptureFixture[st
 
 
 @EACH
+def test_what_is_run_in_a_pod_is_in_its_image(page: Path) -> None:
+    """The agent's image has Python and its own command; a server's has what its driver brings."""
+    run = [words[words.index("--") + 1] for words in commands(page) if "exec" in words]
+    assert set(run) <= {"tunegate-agent", "nvidia-smi"}
+
+
+@EACH
 def test_links_lead_somewhere(page: Path) -> None:
     """To a page that is there, and a heading that it has."""
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):

@@ -57,6 +57,11 @@
 {{- if and $webhook.enabled (eq (int $webhook.replicas) 1) (not $webhook.autoscaling.enabled) -}}
 {{- $found = append $found "webhook.replicas is 1: pods that are created while it restarts are left as they are." -}}
 {{- end -}}
+{{- with $webhook.certificates -}}
+{{- if and $webhook.enabled .existingSecret (not .caBundle) -}}
+{{- $found = append $found "webhook.certificates.caBundle is empty beside existingSecret: unless something else writes caBundle, no API server trusts the webhook, and pods are left as they are." -}}
+{{- end -}}
+{{- end -}}
 {{- if not .Values.uninstall.enabled -}}
 {{- $found = append $found "uninstall.enabled is false: helm uninstall leaves taints, labels, condition and annotation on the nodes, and closed nodes stay closed. `kubectl tunegate uninstall` clears them." -}}
 {{- end -}}
