@@ -58,7 +58,9 @@ class Totals:
                 before = {}
             sums = self._of(reading.server)
             for name, value in reading.counts.items():
-                sums[name] = sums.get(name, 0.0) + value - before.get(name, 0)
+                # the difference first: rounded otherwise, a sum could fall by its last digit, which
+                # a reader of counters takes for a restart
+                sums[name] = sums.get(name, 0.0) + (value - before.get(name, 0))
             seen[reading.key] = reading.counts
         self._last = seen
 

@@ -51,7 +51,7 @@ def mounted(cluster: Cluster, release: Release) -> Iterator[dict[str, RecordedMo
         for connection in connections:
             connection.close()
     finally:
-        cluster.kubectl("delete", "namespace", MODELS, "--wait=false", "--ignore-not-found")
+        watching.remove_models(cluster)
         release.uninstall()
 
 

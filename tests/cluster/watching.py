@@ -109,6 +109,13 @@ def reviewed_pod(namespace: str) -> Object:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 
 
+def remove_models(cluster: Cluster) -> None:
+    """Delete the namespace of the model servers; their pods first, and without grace."""
+    where = ("-n", MODELS, "--all", "--ignore-not-found", "--grace-period=1")
+    cluster.kubectl("delete", "deployments,pods", *where, check=False)
+    cluster.kubectl("delete", "namespace", MODELS, "--wait=false", "--ignore-not-found")
+
+
 def exporter(node: str) -> Object:
     """Return a pod that says of two GPUs what dcgm-exporter says."""
     script = _EXPORTER.replace("NODE", node).replace("PORT", str(DCGM_PORT))

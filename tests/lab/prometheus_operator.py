@@ -27,7 +27,8 @@ CRDS: Final = ("prometheus-operator-crds", "prometheus-crds")
 PROGRAMS: Final = ("prometheus-operator", "prometheus", *CRDS)
 NAMESPACE: Final = "monitoring"
 NAME: Final = "lab"
-_PROMETHEUSES = f"/apis/monitoring.coreos.com/v1/namespaces/{NAMESPACE}/prometheuses"
+_GROUP = "/apis/monitoring.coreos.com/v1"
+_PROMETHEUSES = f"{_GROUP}/namespaces/{NAMESPACE}/prometheuses"
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _IN_ITS_POD: Final = {"SHARD": "0", "POD_NAME": f"prometheus-{NAME}-0"}
 """What the operator's side-car fills in, from the environment of the pod."""
@@ -105,12 +106,16 @@ class Operator:
         return Generated(configuration, folder)
 
     def remove(self) -> None:
-        """End it, and take away all that it has brought."""
+        """End it, and take away all that it has brought; back when its kinds are gone."""
         if self._process is not None:
             self._process.stop()
-        for crd in self._crds:
-            self._admin.call("DELETE", f"{_CRDS}/{crd['metadata']['name']}")
-        self._admin.call("DELETE", f"/api/v1/namespaces/{NAMESPACE}")
+        place = f"/api/v1/namespaces/{NAMESPACE}"
+        paths = [f"{_CRDS}/{crd['metadata']['name']}" for crd in self._crds]
+        for path in (*paths, place):
+            self._admin.request("DELETE", path)
+        # whatever asks next which kinds there are must not be told of these
+        for path in (*paths, place, _GROUP):
+            self._admin.wait_for(path, lambda found: not found, _WAIT_SECONDS)
 
     def _prometheus(self) -> Object:
         endpoint = self._control_plane.client_certificate("prometheus", ["system:masters"])

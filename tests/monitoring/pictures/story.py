@@ -177,7 +177,7 @@ def models(cluster: Cluster) -> Iterator[None]:
     )
     serving.only_pod(cluster, MODELS, ("Ready", "True"))
     yield
-    cluster.kubectl("delete", "namespace", MODELS, "--wait=false")
+    watching.remove_models(cluster)
 
 
 def pods(cluster: Cluster) -> frozenset[str]:
