@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.lab import binaries, image_archive, node_config
+from tests.lab import binaries, image_archive, node_config, sweep
 from tests.lab.api import Object
 from tests.lab.control_plane import ControlPlane
 from tests.lab.netns import Namespace
@@ -32,7 +32,8 @@ PROGRAMS: Final = (
 TOOLS: Final = ("runc", "nsenter", "unshare", "tini", "mount", "nft")
 _START_SECONDS = 120.0
 _POLL_SECONDS = 0.05
-# $1 the node's folder, $2 the lab's below /run; what `ip netns` keeps open would outlive its name
+# $1 the node's folder, $2 the lab's below /run, $3 the node's disk
+# what `ip netns` keeps open would outlive its name
 _FIRST_PROCESS: Final = """
 mount --make-rshared /
 umount --recursive --lazy /run/netns 2> /dev/null || true
@@ -42,7 +43,7 @@ if [ -n "$2" ]; then
   mount --bind "/run/$2" "$1/run/$2"
 fi
 mount --rbind "$1/run" /run
-mount --bind "$1/var" /var
+mount --bind "$3" /var
 mount --bind "$1/boot_id" /proc/sys/kernel/random/boot_id
 touch "$1/up"
 exec tini -- sleep infinity
@@ -71,6 +72,7 @@ class Node:
         self.address = address
         self.pod_range = pod_range
         self.folder = lab_dir.path / "nodes" / self.name
+        self._disk = sweep.on_disk(lab_dir.path) / self.name
         self.boot_id = ""
         self.labels: dict[str, str] = {}
         self.taints: list[Mapping[str, str]] = []
@@ -214,10 +216,11 @@ class Node:
         return [*target, "--"]
 
     def _prepare_folder(self) -> None:
-        for inner in ("run", "var/lib", "var/log", "var/tmp", "var/cache"):
-            (self.folder / inner).mkdir(parents=True, exist_ok=True)
-        if not (self.folder / "var" / "run").is_symlink():
-            (self.folder / "var" / "run").symlink_to("/run")
+        (self.folder / "run").mkdir(parents=True, exist_ok=True)
+        for inner in ("lib", "log", "tmp", "cache"):
+            (self._disk / inner).mkdir(parents=True, exist_ok=True)
+        if not (self._disk / "run").is_symlink():
+            (self._disk / "run").symlink_to("/run")
         (self.folder / "up").unlink(missing_ok=True)
         self.boot_id = str(uuid.uuid4())
         (self.folder / "boot_id").write_text(f"{self.boot_id}\n", encoding="ascii")
@@ -238,7 +241,8 @@ class Node:
         argv = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child"]
         lab = self._lab_dir.path
         below_run = str(lab.relative_to("/run")) if lab.is_relative_to("/run") else ""
-        argv += ["--mount-proc", "sh", "-euc", _FIRST_PROCESS, "sh", str(self.folder), below_run]
+        argv += ["--mount-proc", "sh", "-euc", _FIRST_PROCESS, "sh"]
+        argv += [str(self.folder), below_run, str(self._disk)]
         self._processes["first"] = self.namespace.spawn(f"first-{self.name}", argv)
         self._await((self.folder / "up").exists, "first")
 

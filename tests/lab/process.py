@@ -6,7 +6,6 @@ environment. A lab that was killed leaves all of it behind, for the next one to 
 """
 
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -146,7 +145,7 @@ class LabDir:
         for process in self.processes:
             process.popen.wait()
         with sweep.registry():
-            shutil.rmtree(self.path, ignore_errors=True)
+            sweep.remove(self.path)
         if self.lock is not None:
             os.close(self.lock)
             self.lock = None

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(os.environ.get("TUNEGATE_LAB_ROOT", "/run/tunegate-lab"))
+DISK = Path("/var/lib/tunegate-lab")
 NETNS = Path("/var/run/netns")
 CGROUPS = Path("/sys/fs/cgroup")
 MARK = "TUNEGATE_LAB"
@@ -90,10 +91,21 @@ def _sweep_if_dead(path: Path) -> bool:
         return False
     try:
         end_all(path)
-        shutil.rmtree(path, ignore_errors=True)
+        remove(path)
     finally:
         os.close(lock)
     return True
+
+
+def on_disk(path: Path) -> Path:
+    """Return where a lab keeps what is large: /run is memory on most machines, a tenth of it."""
+    return path / "disk" if "TUNEGATE_LAB_ROOT" in os.environ else DISK / path.name
+
+
+def remove(path: Path) -> None:
+    """Remove a lab's folders; the one by which a sweep finds the other goes last."""
+    shutil.rmtree(on_disk(path), ignore_errors=True)
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def end_all(path: Path) -> None:

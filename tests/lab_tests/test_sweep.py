@@ -130,6 +130,21 @@ def test_a_process_of_somebody_else_is_never_touched(own_root: Path) -> None:
             foreign.kill()
 
 
+def test_what_a_lab_keeps_on_disk_goes_with_it(
+    own_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images and containers of its nodes: too much for /run, which is a tenth of the memory."""
+    monkeypatch.delenv("TUNEGATE_LAB_ROOT")
+    monkeypatch.setattr(sweep, "DISK", own_root.parent / "disk")
+    lab = own_root / "dead"
+    layer = sweep.on_disk(lab) / "node" / "lib" / "layer"
+    layer.mkdir(parents=True)
+    lab.mkdir()
+    assert not layer.is_relative_to(lab)
+    assert sweep.sweep() == ["dead"]
+    assert not sweep.on_disk(lab).exists()
+
+
 def test_a_sweep_gets_past_half_made_folders(own_root: Path) -> None:
     """An owner killed between any two steps leaves something that a sweep can still end."""
     (own_root / "aaaa").mkdir()
