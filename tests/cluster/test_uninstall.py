@@ -27,11 +27,19 @@ def fresh(cluster: Cluster, absent: Release) -> Iterator[Release]:
     """Give the packed chart: hosts are at their first values, gpu-0 is behind the gate."""
     if cluster.kubectl("create", "namespace", NAMESPACE, check=False).returncode == 0:
         cluster.api.wait_for(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default", bool)
+    # namespaces of earlier tests would end while this one looks
+    eventually(lambda: not ending_namespaces(cluster), 180.0)
     set_back(cluster)
     taint = f"{names.STARTUP_TAINT}:{names.TAINT_EFFECT}"
     cluster.kubectl("taint", "node", "gpu-0", taint, "--overwrite")
     yield absent
     absent.uninstall()
+
+
+def ending_namespaces(cluster: Cluster) -> list[Object]:
+    """Return the namespaces that are being deleted."""
+    found: list[Object] = cluster.api.get("/api/v1/namespaces")["items"]
+    return [one for one in found if "deletionTimestamp" in one["metadata"]]
 
 
 def await_tuned(cluster: Cluster, release: Release) -> None:
@@ -78,6 +86,8 @@ def test_nothing_is_left_and_hosts_have_their_first_values(
 
 def assert_clean(cluster: Cluster, before: set[str], marks: dict[str, Object]) -> None:
     """Claim that the API is as it was, but for gate taints."""
+    with contextlib.suppress(TimeoutError):  # the garbage collector comes after its owners
+        eventually(lambda: everything(cluster.api) == before, 60.0)
     assert everything(cluster.api) == before
     assert node_marks(cluster.api) == ungated(marks)
     assert our_events(cluster.api) == []
