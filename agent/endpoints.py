@@ -20,8 +20,9 @@ class Known:
 
     @property
     def is_incomplete(self) -> bool:
-        """Return whether a server may be missing because its name does not resolve now."""
-        return any(item.reason is Reason.ENDPOINT_UNRESOLVED for item in self.findings)
+        """Return whether a server may be missing: a name without an answer, a list not there."""
+        reasons = (Reason.ENDPOINT_UNRESOLVED, Reason.ENDPOINTS_FILE_MISSING)
+        return any(item.reason in reasons for item in self.findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Listed:
 
     hosts: tuple[tuple[str, int], ...]
     problems: tuple[str, ...]
+    is_missing: bool = False
 
 
 def parse_file(content: str) -> Listed:
@@ -48,14 +50,14 @@ def parse_file(content: str) -> Listed:
 
 
 def read_file(path: str) -> Listed:
-    """Read an endpoints file; one that is not there (yet) lists nothing."""
+    """Read an endpoints file; one that is not there (yet) lists nothing and says so."""
     if not path:
         return Listed((), ())
     try:
         with open(path, encoding="utf-8") as file:
             return parse_file(file.read(MAX_FILE_BYTES))
     except FileNotFoundError:
-        return Listed((), ())
+        return Listed((), (), is_missing=True)
     except (OSError, UnicodeDecodeError) as error:
         return Listed((), (str(error),))
 
@@ -91,6 +93,19 @@ def gather(
         for address in resolution.addresses:
             found.setdefault((address, port), Endpoint(host, address, port, origin))
     return Known(tuple(found.values()), tuple(findings))
+
+
+def awaiting(known: Known, path: str) -> Known:
+    """Return what it means that the only list of servers is not there: one is to come."""
+    if known.endpoints:
+        return known
+    message = (
+        f"{path} is not there yet, and no storage server is known otherwise; on a new installation"
+        " the webhook writes the list within seconds, and the kubelet brings it within two minutes"
+    )
+    reason = Reason.ENDPOINTS_FILE_MISSING
+    finding = Finding("endpoints", Severity.PENDING, reason, path, message)
+    return Known((), (*known.findings, finding))
 
 
 def merge(known: Known, mounted: Iterable[Endpoint]) -> Known:

@@ -125,6 +125,10 @@ REASONS: Mapping[Reason, tuple[str, str]] = {
         ),
     ),
     Reason.NO_STORAGE_ENDPOINT: ("degraded", "no server and no pattern is known: sysctls only"),
+    Reason.ENDPOINTS_FILE_MISSING: (
+        "pending",
+        "the endpoints file is not there yet, and no server is known otherwise",
+    ),
     Reason.ENDPOINT_UNRESOLVED: (
         "pending",
         "a name has no address (a note while its last address is still used)",

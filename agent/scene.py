@@ -3,7 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from agent.config import AgentConfig
-from agent.endpoints import Known, RememberingResolver, from_mounts, gather, merge, read_file
+from agent.endpoints import (
+    Known,
+    RememberingResolver,
+    awaiting,
+    from_mounts,
+    gather,
+    merge,
+    read_file,
+)
 from agent.journal import Journal, load
 from agent.links import LinkPolicy
 from agent.mount_plan import plan_mounts
@@ -96,6 +104,7 @@ class Survey:
         self.folder = folder
         self._policy = ReadAheadPolicy(config.read_ahead_kib, config.read_ahead_megabits)
         self._known = Known((), ())
+        self._is_awaiting = False
         self.resolver: RememberingResolver = (
             before.resolver if before else RememberingResolver(tools.resolver)
         )
@@ -120,11 +129,14 @@ class Survey:
         """Observe the host; ``resolve`` also reads the endpoints file and asks the DNS again."""
         if resolve:
             path = self._config.storage_endpoints_file
-            self._known = gather(
-                self._config.storage_endpoints, read_file(path), path, self.resolver
-            )
+            listed = read_file(path)
+            self._known = gather(self._config.storage_endpoints, listed, path, self.resolver)
+            self._is_awaiting = listed.is_missing and not self._config.links_include
         state, mounted = self._observe()
-        return self._scene(merge(self._known, mounted), state, ignored)
+        known = merge(self._known, mounted)
+        if self._is_awaiting:
+            known = awaiting(known, self._config.storage_endpoints_file)
+        return self._scene(known, state, ignored)
 
     def _observe(self) -> tuple[HostState, tuple[Endpoint, ...]]:
         """Observe with the routes to all servers; a mount seen for the first time asks twice."""

@@ -198,6 +198,7 @@ class Reason(StrEnum):
     OBSERVING = "Observing"
     STANDING_BY = "StandingBy"
     NO_STORAGE_ENDPOINT = "NoStorageEndpoint"
+    ENDPOINTS_FILE_MISSING = "EndpointsFileMissing"
     ENDPOINT_UNRESOLVED = "EndpointUnresolved"
     ENDPOINT_UNROUTED = "EndpointUnrouted"
     ENDPOINT_SILENT = "EndpointSilent"

@@ -103,6 +103,15 @@ def settings_of_agent(objects: list[Object]) -> str:
     return text
 
 
+@pytest.mark.parametrize(
+    "webhook", [{"enabled": False}, {"config": {"storage": {"enabled": False}}}]
+)
+def test_agents_wait_for_no_list_that_nobody_writes(webhook: Mapping[str, Any]) -> None:
+    """A file that never comes would keep the gate closed for five minutes."""
+    agent = json.loads(settings_of_agent(chart.render({"webhook": webhook})))
+    assert "endpointsFile" not in agent.get("storage", {})
+
+
 @pytest.mark.parametrize("values", CHOICES.values(), ids=CHOICES)
 def test_the_programs_can_use_their_files(values: Mapping[str, Any]) -> None:
     """What is passed on is what the programs read, and nothing of it is refused."""

@@ -101,12 +101,20 @@ mountPath: /var/run/secrets/kubernetes.io/serviceaccount
 readOnly: true
 {{- end }}
 
+{{/* "yes" where the webhook keeps the list of NFS servers: agents wait for one that is to come. */}}
+{{- define "tunegate.keepsStorageList" -}}
+{{- if and .Values.webhook.enabled (dig "storage" "enabled" true (default dict .Values.webhook.config)) }}yes{{ end }}
+{{- end }}
+
 {{/*
 The agent's settings file as JSON, which starts faster than YAML. It listens on IPv4 and IPv6: the
 kubelet probes the node's own address, whichever it is.
 */}}
 {{- define "tunegate.agentConfig" -}}
-{{- $own := dict "gate" (dict "taints" .Values.gate.taints) "storage" (dict "endpointsFile" "/etc/tunegate/storage/endpoints") "server" (dict "address" "") -}}
+{{- $own := dict "gate" (dict "taints" .Values.gate.taints) "server" (dict "address" "") -}}
+{{- if include "tunegate.keepsStorageList" . -}}
+{{- $own = set $own "storage" (dict "endpointsFile" "/etc/tunegate/storage/endpoints") -}}
+{{- end -}}
 {{ mergeOverwrite $own (deepCopy (default dict .Values.agent.config)) | toJson }}
 {{- end }}
 

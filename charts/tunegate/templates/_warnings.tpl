@@ -17,7 +17,7 @@
 {{- end -}}
 
 {{- if $agent.enabled -}}
-{{- $hasList := and $webhook.enabled (dig "storage" "enabled" true (default dict $webhook.config)) -}}
+{{- $hasList := include "tunegate.keepsStorageList" . -}}
 {{- $isNamed := or (dig "storage" "endpoints" list $config) (dig "storage" "endpointsFile" "" $config) (dig "links" "include" list $config) -}}
 {{- if not (or $hasList $isNamed) -}}
 {{- $found = append $found "no NFS server is known before the first mount: new nodes become degraded (NoStorageEndpoint) with their MTU as it was. Set agent.config.storage.endpoints, or let the webhook keep the list." -}}

@@ -27,8 +27,8 @@ def test_a_file_has_one_endpoint_a_line() -> None:
 
 
 def test_a_file_that_is_not_there_lists_nothing(tmp_path: Path) -> None:
-    """It may come later, so it is no problem; neither is no file at all."""
-    assert read_file(str(tmp_path / "none")) == NOTHING
+    """It may come later, so it is no problem but told apart; no file at all is as an empty one."""
+    assert read_file(str(tmp_path / "none")) == Listed((), (), is_missing=True)
     assert read_file("") == NOTHING
 
 

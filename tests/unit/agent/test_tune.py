@@ -101,9 +101,23 @@ def test_the_endpoints_file_is_read_again(node: Node, tmp_path: Path) -> None:
     config = replace(node.config, storage_endpoints=(), storage_endpoints_file=str(listed))
     node.config = config
     tuner = node.tuner()
+    waiting = tuner.tune()
+    assert (waiting.outcome, waiting.reason) == (Outcome.PENDING, Reason.ENDPOINTS_FILE_MISSING)
+    listed.write_text("# none so far\n")
     assert tuner.tune().reason is Reason.NO_STORAGE_ENDPOINT
     listed.write_text(f"{SERVER}  # models\n")
     assert tuner.tune().outcome is Outcome.TUNED
+
+
+def test_a_missing_endpoints_file_is_not_waited_for_where_the_storage_is_known(
+    node: Node, tmp_path: Path
+) -> None:
+    """A named server, or a named link, says what to tune."""
+    missing = str(tmp_path / "endpoints")
+    node.config = replace(node.config, storage_endpoints_file=missing)
+    assert node.tuner().tune().outcome is Outcome.TUNED
+    node.config = replace(node.config, storage_endpoints=(), links_include=("eth1",))
+    assert node.tuner().tune().outcome is Outcome.TUNED
 
 
 def test_revert_gives_the_first_state(node: Node) -> None:
