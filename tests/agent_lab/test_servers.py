@@ -63,7 +63,7 @@ def test_servers_named_later_are_tuned_for(watched: Watched) -> None:
         "TUNEGATE_WATCH_POLL_SECONDS": "0.2",
     }
     agent = watched.run(variables, tuned=False, options=())
-    agent.await_line("Judged the node", outcome="degraded", reason="NoStorageEndpoint")
+    agent.await_line("Judged the node", outcome="pending", reason="EndpointsFileMissing")
     assert watched.node.values()["eth1"] == "1500"
     (folder / "first").write_text(f"# the cluster's servers\n{STORAGE}\n")
     (folder / "link").symlink_to("first")

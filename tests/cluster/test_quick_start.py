@@ -18,7 +18,7 @@ from tests.lab.node import Node, is_ready
 from tests.lab.release import Release
 from tests.lab.world import NFS_ADDRESS
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
 VOLUME: Object = {
@@ -102,7 +102,7 @@ def type_in(cluster: Cluster, reader: dict[str, str], command: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=400,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout
@@ -126,7 +126,7 @@ def test_the_quick_start_does_what_it_says(cluster: Cluster, reader: dict[str, s
         shown = rows(type_in(cluster, reader, look))
         return all(shown[name][-2:] == ["tuned", str(TUNED_MTU_BYTES)] for name in LINKS)
 
-    eventually(shows_tuned_nodes, 180.0)
+    eventually(shows_tuned_nodes, 300.0)
     for one in others:
         type_in(cluster, reader, one)
     taints = [one["key"] for mark in node_marks(cluster.api).values() for one in mark["taints"]]
