@@ -49,7 +49,7 @@ soak: ## half an hour of faults of every kind; the agent must stay well and not 
 	@$(PYTHON) -m tests.soak
 
 demo: ## watch a GPU node being tuned, proven and opened, end to end (root)
-	@$(BOOTSTRAP) all
+	@$(BOOTSTRAP) demo
 	@$(PYTHON) -m tests.lab.demo
 
 bench: ## measure speed and cost of agent and webhook against other ways (root)

@@ -3,7 +3,8 @@
 #
 #   bootstrap.sh dev   the virtual environment: enough for `make check`
 #   bootstrap.sh lab   system packages and the lab's programs
-#   bootstrap.sh all   both
+#   bootstrap.sh demo  the virtual environment, system packages, and the few programs of the demo
+#   bootstrap.sh all   everything
 #
 # A second run takes about a second. What is missing and cannot be installed from here is named
 # together, each with the command that installs it; the exit status is then 2.
@@ -16,10 +17,15 @@ readonly LAB_PACKAGES=(
   qemu-system-x86 mmdebstrap debian-archive-keyring e2fsprogs buildah
   runc containernetworking-plugins prometheus
 )
+# as API_PROGRAMS and the nodes that act in tests/lab/lab.py
+readonly DEMO_PROGRAMS=(
+  etcd kube-apiserver kube-controller-manager kube-scheduler kubectl kwok kwok-stages
+)
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 readonly root
 readonly venv="$root/.venv"
 
+programs=()         # the lab's programs wanted; none named means all of them
 python=""           # the Python the virtual environment is made from
 packages=()         # Debian packages to install
 unmet=()            # what a person has to do, one command each
@@ -108,7 +114,7 @@ check_root() {
 check_go() {
   local said
   if [[ -z $python ]]; then return; fi
-  if ! said=$(cd "$root" && "$python" -m tests.lab.binaries --check 2>&1); then
+  if ! said=$(cd "$root" && "$python" -m tests.lab.binaries --check "${programs[@]}" 2>&1); then
     unmet+=("$said")
   fi
 }
@@ -185,10 +191,11 @@ trust_system_certificates() {
 
 main() {
   local part=${1:-}
-  if [[ $# != 1 || ! $part =~ ^(dev|lab|all)$ ]]; then
-    say "usage: $0 dev|lab|all"
+  if [[ $# != 1 || ! $part =~ ^(dev|lab|demo|all)$ ]]; then
+    say "usage: $0 dev|lab|demo|all"
     exit 2
   fi
+  if [[ $part == demo ]]; then programs=("${DEMO_PROGRAMS[@]}"); fi
   log=$(mktemp)
   trap cleanup EXIT
   trap 'exit 130' INT
@@ -209,7 +216,9 @@ main() {
   install_packages
   if [[ $part != lab ]]; then make_venv; fi
   if [[ $part != dev ]]; then
-    (cd "$root" && "$python" -m tests.lab.binaries >/dev/null)
+    (cd "$root" && "$python" -m tests.lab.binaries "${programs[@]}" >/dev/null)
+  fi
+  if [[ $part == lab || $part == all ]]; then
     (cd "$root" && "$python" -m tests.vm.image >/dev/null)
   fi
 }

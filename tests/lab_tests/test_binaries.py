@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from tests.lab import binaries, golang
 from tests.lab.binaries import MissingBinaryError, Program, Shelf
 from tests.lab.golang import GoError
+from tests.lab.lab import API_PROGRAMS
 from tests.lab.progress import Progress
 
 NAME = "hello"
@@ -220,3 +222,11 @@ def test_every_pinned_program_has_its_version_in_go_mod() -> None:
     assert versions["kube-apiserver"].startswith("1.36.")
     assert versions["kwok"] == versions["kwok-stages"]
     assert all(versions.values())
+
+
+def test_the_demo_builds_what_the_lab_runs() -> None:
+    """A program of the lab that its set-up does not name would be missing on a new machine."""
+    script = (Path(binaries.__file__).parent / "bootstrap.sh").read_text(encoding="utf-8")
+    named = re.search(r"DEMO_PROGRAMS=\(([^)]*)\)", script)
+    assert named is not None
+    assert sorted(named[1].split()) == sorted(API_PROGRAMS)
