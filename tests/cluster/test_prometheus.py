@@ -30,18 +30,18 @@ ALERTS = {rule["alert"] for rule in rules()}
 
 
 @pytest.fixture(scope="module")
-def mounted(cluster: Cluster, release: Release) -> Iterator[dict[str, RecordedMount]]:
+def mounted(cluster: Cluster, absent: Release) -> Iterator[dict[str, RecordedMount]]:
     """Install the chart, its agents on nodes with a mount, and a model server; all goes after."""
     lacking = missing_programs(prometheus_operator.PROGRAMS)
     if lacking:
         pytest.skip(f"Prometheus needs {', '.join(lacking)}: run `make setup` as root")
     made = {name: RecordedMount(node) for name, node in cluster.nodes.items()}
-    release.install(agent=AGENT, monitoring=MONITORING)
+    absent.install(agent=AGENT, monitoring=MONITORING)
     place = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": MODELS}}
     try:
-        release.await_webhook()
+        absent.await_webhook()
         for name in cluster.nodes:
-            release.await_tuned(name)
+            absent.await_tuned(name)
         cluster.api.create(place)
         cluster.api.wait_for(f"/api/v1/namespaces/{MODELS}/serviceaccounts/default", bool)
         cluster.api.create(watching.model_server(NODE), watching.exporter(NODE))
@@ -52,7 +52,7 @@ def mounted(cluster: Cluster, release: Release) -> Iterator[dict[str, RecordedMo
             connection.close()
     finally:
         watching.remove_models(cluster)
-        release.uninstall()
+        absent.uninstall()
 
 
 @pytest.fixture(scope="module")
