@@ -140,7 +140,11 @@ def streams(client: Namespace, pod: Object, count: int, tokens: int) -> Iterator
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a pod ended: its states from deletion to the last one, and its log."""
+    """
+    How a pod ended: its states from deletion to the last one, and its log.
+
+    The log is for people: who follows it may miss what was said in the last moment.
+    """
 
     states: list[Object]
     log: str

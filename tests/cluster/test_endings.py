@@ -52,7 +52,6 @@ def test_a_pod_deleted_while_it_loads_ends_at_once(
     grace = pod["spec"]["terminationGracePeriodSeconds"]
     taken = seconds_between(deleted_at(ending.last), ending.exit["finishedAt"])
     assert taken < grace / 2, ending
-    assert "ended while loading" in ending.log
     assert ending.exit["exitCode"] == 0
 
 
@@ -69,8 +68,6 @@ def test_streams_longer_than_the_drain_are_cut_at_its_end_and_not_later(
     assert [one.finished for one in streams] == [False, False]
     assert all(one.received > 50 for one in streams)
     assert ending.exit["exitCode"] == 0, ending
-    assert "ended while serving" in ending.log
-    assert "2 requests left" in ending.log
 
 
 def test_a_server_past_its_startup_budget_is_restarted_within_the_probes_grace(
