@@ -61,7 +61,8 @@ def test_a_gpu_node_registers_behind_the_gate(cluster: Cluster, absent: Release)
     nodes = {name: cluster.api.get(f"/api/v1/nodes/{name}") for name in cluster.nodes}
 
     keys = [taint["key"] for taint in nodes["gpu-0"]["spec"]["taints"]]
-    assert keys == [names.STARTUP_TAINT]
+    # that of a node that is not ready may stand a moment longer
+    assert names.STARTUP_TAINT in keys
     assert "taints" not in nodes["solo-0"]["spec"]
     assert {one["status"]["allocatable"][GPU] for one in nodes.values()} == {"8"}
 
