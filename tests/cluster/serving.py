@@ -175,18 +175,8 @@ def delete_and_follow(cluster: Cluster, pod: Object) -> Ending:
     )
     follower.start()
     states: list[Object] = []
-    with cluster.api.watch(path, name, timeout_seconds=300.0) as seen:
+    with cluster.api.watch(path, name, 300.0, until_gone=True) as seen:
         cluster.api.call("DELETE", f"{path}/{name}")
-        for state in seen:
-            states.append(state)
-            if _is_gone(cluster, pod):
-                break
+        states.extend(seen)
     follower.join()
     return Ending(states, "".join(log))
-
-
-def _is_gone(cluster: Cluster, pod: Object) -> bool:
-    where = pod["metadata"]
-    path = f"/api/v1/namespaces/{where['namespace']}/pods/{where['name']}"
-    status, found = cluster.api.request("GET", path)
-    return status != 200 or found["metadata"]["uid"] != where["uid"]

@@ -13,7 +13,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -180,11 +180,12 @@ class ApiClient:
 
     @contextlib.contextmanager
     def watch(
-        self, path: str, name: str, timeout_seconds: float = 30.0
+        self, path: str, name: str, timeout_seconds: float = 30.0, *, until_gone: bool = False
     ) -> Iterator[Iterator[Object]]:
         """Open a watch on one object of the collection at `path`; give its states as they come.
 
-        The first is the present one. Reading on raises TimeoutError when nothing comes in time.
+        The first is the present one; `until_gone`: the last is that of the object's deletion.
+        Reading on raises TimeoutError when nothing comes in time.
 
         :raises ApiError: the server refused.
         """
@@ -195,7 +196,7 @@ class ApiClient:
             with connection.getresponse() as answer:
                 if answer.status >= http.client.BAD_REQUEST:
                     raise ApiError(answer.status, str(_decode(answer.read())))
-                yield (json.loads(line)["object"] for line in answer)
+                yield _states(answer, until_gone=until_gone)
 
     def at(self, host: str) -> "ApiClient":
         """Return the same identity at another address of the server."""
@@ -212,6 +213,14 @@ class ApiClient:
         if self.certificate is not None:
             context.load_cert_chain(self.certificate.certificate, self.certificate.key)
         return context
+
+
+def _states(events: Iterable[bytes], *, until_gone: bool) -> Iterator[Object]:
+    for line in events:
+        event = json.loads(line)
+        yield event["object"]
+        if until_gone and event["type"] == "DELETED":
+            return
 
 
 @dataclass(frozen=True, slots=True)
