@@ -78,6 +78,8 @@ def _live(cluster: Cluster, release: Release) -> Story:
     plain = serving.only_pod(cluster, NAMESPACE, ("Ready", "True"))
 
     release.await_webhook()
+    # without a probe it is Ready at once, and while it loads it swallows SIGTERM
+    serving.await_log(cluster, plain, "listening")
     with serving.streams(cluster.world.cp, plain, STREAMS, TOKENS) as plain_streams:
         plain_ending = serving.delete_and_follow(cluster, plain)
     injected = serving.only_pod(cluster, NAMESPACE, ("Ready", "True"))
@@ -126,6 +128,7 @@ def test_a_pod_made_before_the_webhook_is_as_it_was_written_and_loses_requests(
     assert names.POD_ANNOTATION_INJECTED not in story.plain["metadata"].get("annotations", {})
     assert "lifecycle" not in story.plain["spec"]["containers"][0]
 
+    assert any(one.received for one in story.plain_streams)
     assert [one.finished for one in story.plain_streams] == [False] * STREAMS
     assert story.plain_ending.exit["exitCode"] == 0
 
