@@ -155,6 +155,11 @@ class Ending:
         return self.states[-1]
 
     @property
+    def asked(self) -> Object:
+        """Return the first state that is to end: the last one has a deadline of its own, now."""
+        return next(one for one in self.states if "deletionTimestamp" in one["metadata"])
+
+    @property
     def exit(self) -> Object:
         """Return how its container ended; {} where nobody said."""
         statuses = [one["status"].get("containerStatuses", []) for one in self.states]

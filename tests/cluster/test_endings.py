@@ -50,7 +50,7 @@ def test_a_pod_deleted_while_it_loads_ends_at_once(
     ending = serving.delete_and_follow(cluster, pod)
 
     grace = pod["spec"]["terminationGracePeriodSeconds"]
-    taken = seconds_between(deleted_at(ending.last), ending.exit["finishedAt"])
+    taken = seconds_between(deleted_at(ending.asked), ending.exit["finishedAt"])
     assert taken < grace / 2, ending
     assert ending.exit["exitCode"] == 0
 

@@ -172,5 +172,5 @@ def test_the_drain_ends_within_its_grace_by_sigterm(story: Story) -> None:
 
     assert ending.exit["exitCode"] == 0, ending.last
     finished = datetime.fromisoformat(ending.exit["finishedAt"])
-    deadline = datetime.fromisoformat(ending.last["metadata"]["deletionTimestamp"])
+    deadline = datetime.fromisoformat(ending.asked["metadata"]["deletionTimestamp"])
     assert finished < deadline
