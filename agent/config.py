@@ -39,6 +39,7 @@ class AgentConfig:
     links_exclude: tuple[str, ...]
     storage_endpoints: tuple[tuple[str, int], ...]
     storage_endpoints_file: str
+    storage_endpoints_config_map: str
     storage_mounts: bool
     connections_early: str
     nfs_want: Mapping[str, object]

@@ -6,6 +6,7 @@ from agent.nfs import NfsMount, is_elsewhere
 from agent.ports import Resolution, Resolver
 from agent.readers import endpoint
 from agent.state import Address, Endpoint, Finding, Reason, Severity
+from common.names import STORAGE_ENDPOINTS_KEY
 from common.record import dataclass
 
 MAX_FILE_BYTES = 1 << 20
@@ -60,6 +61,15 @@ def read_file(path: str) -> Listed:
         return Listed((), (), is_missing=True)
     except (OSError, UnicodeDecodeError) as error:
         return Listed((), (str(error),))
+
+
+def read_config_map(raw: object) -> Listed:
+    """Return what the ConfigMap behind the file lists; what is none of that shape lists nothing."""
+    data = raw.get("data") if isinstance(raw, dict) else None
+    content = data.get(STORAGE_ENDPOINTS_KEY) if isinstance(data, dict) else None
+    if not isinstance(content, str):
+        return Listed((), (), is_missing=True)
+    return parse_file(content)
 
 
 def from_mounts(

@@ -25,6 +25,10 @@ SETTINGS: Mapping[str, str] = {
     "storage.endpointsFile": (
         "a file of NFS servers, one a line, `#` begins a comment; read again while running"
     ),
+    "storage.endpointsConfigMap": (
+        "`namespace/name` of the ConfigMap that this file is mounted from; its key `endpoints` is "
+        "asked for while the file is not there: kubelets bring a new one after up to two minutes"
+    ),
     "storage.mounts": "also take the servers of NFS mounts that exist",
     "connections.early": (
         "NFS connections that were opened at a smaller MTU: `heal` ends them before the gate "

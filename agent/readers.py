@@ -68,6 +68,17 @@ def endpoints(raw: object) -> tuple[tuple[str, int], ...]:
     return each(raw, endpoint)
 
 
+def config_map(raw: object) -> str:
+    """Read ``namespace/name``, or no text for none."""
+    if raw == "":
+        return ""
+    parts = raw.split("/") if isinstance(raw, str) else []
+    labels = [label for part in parts for label in part.split(".")]
+    if len(parts) != len(("namespace", "name")) or not all(map(is_label, labels)):
+        raise ValueError(f"must be namespace/name of a ConfigMap, not {raw!r}")
+    return str(raw)
+
+
 def endpoint(item: str) -> tuple[str, int]:
     """
     Read ``host``, ``host:port``, ``address``, ``[IPv6]`` or ``[IPv6]:port`` into (host, port).

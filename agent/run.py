@@ -45,7 +45,9 @@ from common.record import replace
 from common.telemetry import Log
 
 if TYPE_CHECKING:
+    from agent.cluster.storage_list import StorageList
     from agent.cluster.volumes import VolumeReader
+    from agent.endpoints import Listed
 
 LOCK_RETRY_SECONDS = 0.5
 LOCK_REMINDER_SECONDS = 30.0
@@ -206,6 +208,7 @@ class _Outside:
         self._status = status
         self._judge_again: Callable[[], None] | None = None
         self._reader: VolumeReader | None = None
+        self._list: StorageList | None = None
 
     def attach(self, judge_again: Callable[[], None]) -> None:
         """Call this from now on when a volume was read."""
@@ -214,6 +217,8 @@ class _Outside:
     def tools(self, config: AgentConfig) -> Tools:
         """Return the tools for these settings; volumes are not read before the gate is open."""
         tools = build_tools(config, self._environment, api_address(self._credentials))
+        if config.storage_endpoints_config_map:
+            tools = replace(tools, listing=self._listing(config))
         if not config.nfs_persistent_volumes:
             return tools
         from agent.cluster.volumes import VolumeReader  # noqa: PLC0415 - off by default
@@ -222,6 +227,17 @@ class _Outside:
             client = ClusterClient(self._credentials, on_request=self._status.requested)
             self._reader = VolumeReader(client, self._may_ask, self._was_read)
         return replace(tools, volumes=self._reader)
+
+    def _listing(self, config: AgentConfig) -> "Callable[[], Listed]":
+        def ask() -> "Listed":
+            from agent.cluster.storage_list import StorageList  # noqa: PLC0415 - for new clusters only
+
+            if self._list is None:
+                client = ClusterClient(self._credentials, on_request=self._status.requested)
+                self._list = StorageList(client)
+            return self._list.listed(config.storage_endpoints_config_map)
+
+        return ask
 
     def _may_ask(self) -> bool:
         return self._status.is_gate_open
@@ -232,8 +248,9 @@ class _Outside:
 
     def close(self) -> None:
         """Close what was made."""
-        if self._reader:
-            self._reader.close()
+        for one in (self._reader, self._list):
+            if one:
+                one.close()
 
 
 def _rivals() -> tuple[str, ...]:

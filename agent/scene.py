@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from agent.config import AgentConfig
 from agent.endpoints import (
     Known,
+    Listed,
     RememberingResolver,
     awaiting,
     from_mounts,
@@ -30,6 +31,10 @@ def _no_driver(_link: LinkName) -> str:
     return ""
 
 
+def _no_list() -> Listed | None:
+    return None
+
+
 def _no_speed(_link: LinkName) -> int | None:
     return None
 
@@ -41,7 +46,8 @@ class Tools:
 
     ``driver`` names a link's driver, "" when that is not known; ``volumes`` are the cluster's, None
     where they are not to be read; ``megabits`` says what a link carries each second, None when that
-    is not known.
+    is not known; ``listing`` asks for the endpoints file where it comes from, None where nobody
+    is to be asked.
     """
 
     host: Host
@@ -52,6 +58,7 @@ class Tools:
     driver: Callable[[LinkName], str] = _no_driver
     volumes: Volumes | None = None
     megabits: Callable[[LinkName], int | None] = _no_speed
+    listing: Callable[[], Listed | None] = _no_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +137,8 @@ class Survey:
         if resolve:
             path = self._config.storage_endpoints_file
             listed = read_file(path)
+            if listed.is_missing:
+                listed = self._tools.listing() or listed
             self._known = gather(self._config.storage_endpoints, listed, path, self.resolver)
             self._is_awaiting = listed.is_missing and not self._config.links_include
         state, mounted = self._observe()

@@ -3,11 +3,14 @@
 import time
 
 from agent.config import AgentConfig
-from agent.policy import GatePolicy, retry_seconds, settled
+from agent.policy import MAX_RETRY_SECONDS, GatePolicy, retry_seconds, settled
 from agent.state import Outcome, Reason, Report, Severity
 
 UNPROVEN_SECONDS = 60.0
 """How long a server that never answered is left before it is asked again, with the gate open."""
+
+AWAITED_SECONDS = 5.0
+"""How long the list of servers is left before it is looked for again: it is on its way."""
 
 
 class Schedule:
@@ -35,7 +38,9 @@ class Schedule:
         """Return when to prove again: soon what is unknown or failed, else after a while."""
         now = time.monotonic()
         if report.outcome in (Outcome.PENDING, Outcome.FAILED):
-            due = now + retry_seconds(self._retries)
+            is_awaited = report.reason is Reason.ENDPOINTS_FILE_MISSING
+            longest = AWAITED_SECONDS if is_awaited else MAX_RETRY_SECONDS
+            due = now + min(retry_seconds(self._retries), longest)
             self._retries += 1
         else:
             self._retries = 0

@@ -7,6 +7,7 @@ setting is a row here and a field of ``config.AgentConfig``.
 
 from agent.readahead import DEFAULT_KIB
 from agent.readers import (
+    config_map,
     endpoints,
     nfs_exports,
     nfs_want,
@@ -40,6 +41,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("links.exclude", patterns, (), "never tune these links (name globs or CIDRs)"),
     Setting("storage.endpoints", endpoints, (), "NFS servers: name or address, :port optional"),
     Setting("storage.endpointsFile", text, "", "a file of NFS servers, one a line, read again"),
+    Setting(
+        "storage.endpointsConfigMap",
+        config_map,
+        "",
+        "namespace/name of the ConfigMap behind that file, asked for while the file is not there",
+    ),
     Setting(
         "storage.mounts",
         boolean,

@@ -114,6 +114,7 @@ _READERS: Final[Mapping[str, Callable[..., Schema]]] = {
     "read_ahead_kib": _read_ahead,
     "patterns": lambda: _TEXTS,
     "endpoints": lambda: _TEXTS,
+    "config_map": lambda: _TEXT,
     "nfs_want": lambda: _OBJECT,
     "nfs_exports": _exports,
     "sysctl_rows": _sysctls,

@@ -84,6 +84,11 @@ class ClusterClient:
         path = "/api/v1/persistentvolumes/" + quoted(name)
         return volume_of(self._call(Call("get", "persistentvolumes", name), "GET", path))
 
+    def get_config_map(self, namespace: str, name: str) -> object:
+        """Return a ConfigMap as it is."""
+        path = f"/api/v1/namespaces/{quoted(namespace)}/configmaps/{quoted(name)}"
+        return self._call(Call("get", "configmaps", name), "GET", path)
+
     def node_stream(self, name: str) -> NodeStream:
         """Return a watch of this Node on a connection of its own, not yet opened."""
         connection = Connection(self._credentials, self._timeout_seconds)

@@ -4,6 +4,7 @@ Nobody names the NFS server: the webhook finds it in a PersistentVolume, the age
 So a node that joins later is tuned before its gate opens, with no setting made by anybody.
 """
 
+import json
 import threading
 from collections.abc import Iterator
 
@@ -13,7 +14,7 @@ from common import names
 from tests.cluster.serving import condition
 from tests.lab.api import Object
 from tests.lab.cluster import Cluster
-from tests.lab.release import Release
+from tests.lab.release import NAMESPACE, Release
 from tests.lab.world import NFS_ADDRESS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -54,6 +55,16 @@ def test_the_server_of_a_volume_reaches_nodes_that_are_there(
     """The list arrives in the running agents, which tune the link that leads to the server."""
     for name, link in (("gpu-0", "eth1"), ("solo-0", "eth0")):
         assert cluster.nodes[name].namespace.mtu(link) == 9000
+    assert outcomes(cluster) == {"tuned"}, "a gate was opened before the list was there"
+
+
+def outcomes(cluster: Cluster) -> set[str]:
+    """Return all that the agents have ever judged their nodes to be, but for what waits."""
+    chosen = "--selector=app.kubernetes.io/component=agent"
+    said = cluster.kubectl("logs", f"--namespace={NAMESPACE}", chosen, "--tail=-1").stdout
+    lines = [json.loads(line) for line in said.splitlines()]
+    judged = {one["outcome"] for one in lines if one["message"] == "Judged the node"}
+    return judged - {"pending"}
 
 
 def test_a_node_that_joins_later_is_tuned_before_its_gate_opens(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.names import ANNOTATION_STATE, LABEL_MTU, LABEL_NETWORK
+from common.names import ANNOTATION_STATE, LABEL_MTU, LABEL_NETWORK, STORAGE_ENDPOINTS_KEY
 from tests.e2e.harness import (
     GATE,
     NODE,
@@ -19,6 +19,8 @@ from tests.e2e.harness import (
     verdict,
 )
 from tests.lab.api import MERGE_PATCH, Object
+from tests.lab.objects import AGENT_NAME, AGENT_NAMESPACE
+from tests.lab.world import NFS_ADDRESS
 
 pytestmark = pytest.mark.api
 READ_ONLY = """\
@@ -152,6 +154,49 @@ def test_no_endpoint_is_its_own_outcome(stage: Stage) -> None:
     assert label(node, LABEL_MTU) is None
     assert stage.host.mtu("eth1") == 1500
     assert stage.host.sysctl("net.ipv4.tcp_mtu_probing") == "1"
+
+
+@pytest.fixture
+def list_role(stage: Stage) -> Iterator[str]:
+    """Let the agent read one ConfigMap of its namespace, as the chart does; give its name."""
+    metadata = {"name": f"{AGENT_NAME}-storage", "namespace": AGENT_NAMESPACE}
+    group, name = "rbac.authorization.k8s.io", "storage-endpoints"
+    one = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}
+    account = {"kind": "ServiceAccount", "name": AGENT_NAME, "namespace": AGENT_NAMESPACE}
+    role = {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": metadata}
+    binding = {"apiVersion": f"{group}/v1", "kind": "RoleBinding", "metadata": metadata}
+    reference = {"apiGroup": group, "kind": "Role", "name": metadata["name"]}
+    stage.admin.create(
+        role | {"rules": [one | {"resourceNames": [name]}]},
+        binding | {"roleRef": reference, "subjects": [account]},
+    )
+    yield name
+    for kind in ("roles", "rolebindings"):
+        there = f"/apis/{group}/v1/namespaces/{AGENT_NAMESPACE}/{kind}/{metadata['name']}"
+        stage.admin.delete(there)
+    stage.admin.delete(f"/api/v1/namespaces/{AGENT_NAMESPACE}/configmaps/{name}")
+
+
+def test_a_list_of_servers_counts_before_the_kubelet_brings_it(
+    stage: Stage, list_role: str, tmp_path: Path
+) -> None:
+    """The gate waits for the list; written, it is read from the API server."""
+    stage.join()
+    stage.start(
+        storage_endpoints="",
+        storage_endpoints_file=tmp_path / "none",
+        storage_endpoints_config_map=f"{AGENT_NAMESPACE}/{list_role}",
+    )
+    node = stage.wait_verdict(None, "Unknown", "EndpointsFileMissing")
+    assert gates(node) == set(GATE)
+    metadata = {"name": list_role, "namespace": AGENT_NAMESPACE}
+    data = {STORAGE_ENDPOINTS_KEY: f"{NFS_ADDRESS}\n"}
+    stage.admin.create(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+    )
+    stage.wait_verdict("tuned", "True", "Tuned")
+    node = stage.wait(lambda node: not gates(node))
+    assert stage.host.mtu("eth1") == 9000
 
 
 def test_the_verdict_of_another_boot_is_taken_back_first(stage: Stage) -> None:

@@ -113,7 +113,8 @@ kubelet probes the node's own address, whichever it is.
 {{- define "tunegate.agentConfig" -}}
 {{- $own := dict "gate" (dict "taints" .Values.gate.taints) "server" (dict "address" "") -}}
 {{- if include "tunegate.keepsStorageList" . -}}
-{{- $own = set $own "storage" (dict "endpointsFile" "/etc/tunegate/storage/endpoints") -}}
+{{- $list := printf "%s/%s" .Release.Namespace (include "tunegate.storageConfigMap" .) -}}
+{{- $own = set $own "storage" (dict "endpointsFile" "/etc/tunegate/storage/endpoints" "endpointsConfigMap" $list) -}}
 {{- end -}}
 {{ mergeOverwrite $own (deepCopy (default dict .Values.agent.config)) | toJson }}
 {{- end }}

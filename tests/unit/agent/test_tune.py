@@ -3,7 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+from agent.endpoints import Listed
 from agent.state import Outcome, Reason
+from agent.tune import Tuner
 from tests.fakes import mounted
 from tests.unit.agent.nodes import SERVER, Node, reasons
 
@@ -107,6 +109,28 @@ def test_the_endpoints_file_is_read_again(node: Node, tmp_path: Path) -> None:
     assert tuner.tune().reason is Reason.NO_STORAGE_ENDPOINT
     listed.write_text(f"{SERVER}  # models\n")
     assert tuner.tune().outcome is Outcome.TUNED
+
+
+def test_a_missing_endpoints_file_is_asked_for_where_it_comes_from(
+    node: Node, tmp_path: Path
+) -> None:
+    """The kubelet brings it late; once it is there nobody is asked any more."""
+    listed = tmp_path / "endpoints"
+    node.config = replace(node.config, storage_endpoints=(), storage_endpoints_file=str(listed))
+    asked: list[Listed] = []
+
+    def published() -> Listed:
+        asked.append(Listed(((SERVER, 2049),), ()))
+        return asked[-1]
+
+    tools = replace(node.tools(node.config), listing=published)
+    tuner = Tuner(node.config, tools, node.folder)
+    assert tuner.tune().outcome is Outcome.TUNED
+    count = len(asked)
+    assert count > 0
+    listed.write_text(f"{SERVER}\n")
+    assert tuner.tune().outcome is Outcome.TUNED
+    assert len(asked) == count
 
 
 def test_a_missing_endpoints_file_is_not_waited_for_where_the_storage_is_known(
