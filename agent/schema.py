@@ -45,7 +45,7 @@ SETTINGS: tuple[Setting, ...] = (
         "storage.endpointsConfigMap",
         config_map,
         "",
-        "namespace/name of the ConfigMap behind that file, asked for while the file is not there",
+        "namespace/name of its ConfigMap, asked for while the file is missing",
     ),
     Setting(
         "storage.mounts",
