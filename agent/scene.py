@@ -137,10 +137,11 @@ class Survey:
         if resolve:
             path = self._config.storage_endpoints_file
             listed = read_file(path)
-            if listed.is_missing:
+            is_told = bool(self._config.storage_endpoints or self._config.links_include)
+            if listed.is_missing and not is_told:
                 listed = self._tools.listing() or listed
             self._known = gather(self._config.storage_endpoints, listed, path, self.resolver)
-            self._is_awaiting = listed.is_missing and not self._config.links_include
+            self._is_awaiting = listed.is_missing and not is_told
         state, mounted = self._observe()
         known = merge(self._known, mounted)
         if self._is_awaiting:

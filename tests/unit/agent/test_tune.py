@@ -136,12 +136,14 @@ def test_a_missing_endpoints_file_is_asked_for_where_it_comes_from(
 def test_a_missing_endpoints_file_is_not_waited_for_where_the_storage_is_known(
     node: Node, tmp_path: Path
 ) -> None:
-    """A named server, or a named link, says what to tune."""
+    """A named server, or a named link, says what to tune: nobody is asked for more."""
     missing = str(tmp_path / "endpoints")
-    node.config = replace(node.config, storage_endpoints_file=missing)
-    assert node.tuner().tune().outcome is Outcome.TUNED
-    node.config = replace(node.config, storage_endpoints=(), links_include=("eth1",))
-    assert node.tuner().tune().outcome is Outcome.TUNED
+    named = replace(node.config, storage_endpoints_file=missing)
+    asked: list[str] = []
+    for config in (named, replace(named, storage_endpoints=(), links_include=("eth1",))):
+        tools = replace(node.tools(config), listing=lambda: asked.append("asked"))
+        assert Tuner(config, tools, node.folder).tune().outcome is Outcome.TUNED
+    assert asked == []
 
 
 def test_revert_gives_the_first_state(node: Node) -> None:
