@@ -5,14 +5,13 @@ What comes from a manifest is printed without control characters.
 """
 
 import difflib
-import textwrap
 from collections.abc import Iterator
 from typing import Any, Final
 
 import yaml
 
 from cli.judged import Judged, Judgement
-from cli.table import clean, paint
+from cli.table import clean, paint, wrapped
 from webhook.decisions import Outcome
 from webhook.recognition import Verdict
 from webhook.warn.caution import Severity
@@ -185,11 +184,4 @@ def _several(number: int, word: str) -> str:
 
 
 def _wrapped(said: str, width: int, indent: str = "") -> list[str]:
-    return textwrap.wrap(
-        clean(said),
-        max(width, _MIN_REASON),
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return wrapped(clean(said), max(width, _MIN_REASON), indent, indent)

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from cli.fleet import Fleet, Outcome, Row
-from cli.table import OUTCOME_COLOUR, clean, paint
+from cli.table import OUTCOME_COLOUR, clean, paint, wrapped
 
 PARAGRAPHS = 12
 NAMED = 3
@@ -70,22 +70,10 @@ def _paragraph(rows: Sequence[Row], width: int, *, is_coloured: bool) -> Iterabl
     first = rows[0]
     names = ", ".join(clean(row.node.name) for row in rows[:NAMED])
     more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
-    head = _wrapped(f"{names}{more}: {_standing(first)}", width)
+    head = wrapped(f"{names}{more}: {_standing(first)}", width)
     yield from (paint(line, _colour(first), is_coloured=is_coloured) for line in head)
     for label, text in _sentences(first):
-        yield from _wrapped(f"{label}{clean(text)}", width, indent="  ")
-
-
-def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
-    """Return the text's lines; names and keys stay whole, as they are there to be copied."""
-    return textwrap.wrap(
-        text,
-        width,
-        initial_indent=indent,
-        subsequent_indent=indent * 2,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+        yield from wrapped(f"{label}{clean(text)}", width, "  ", "    ")
 
 
 def _standing(row: Row) -> str:

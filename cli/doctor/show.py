@@ -1,13 +1,12 @@
 """A diagnosis as text for people (80 columns, any locale) or JSON for scripts. Pure."""
 
 import json
-import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from cli.doctor.diagnose import Diagnosis
 from cli.doctor.finding import Finding, Group, Severity, count, several
-from cli.table import clean, paint
+from cli.table import clean, paint, wrapped
 
 JSON_VERSION: Final = 1
 _TITLES: Final[Mapping[Group, str]] = {
@@ -61,14 +60,7 @@ def _finding(one: Finding, width: int, *, is_coloured: bool, is_unicode: bool) -
 
 
 def _wrapped(said: str, first: str, then: str, width: int) -> list[str]:
-    return textwrap.wrap(
-        said,
-        width,
-        initial_indent=first,
-        subsequent_indent=then,
-        break_long_words=False,
-        break_on_hyphens=False,
-    ) or [first]
+    return wrapped(said, width, first, then) or [first]
 
 
 def _summary(diagnosis: Diagnosis, *, is_coloured: bool) -> str:
