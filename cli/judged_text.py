@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 
 from cli.judged import Judged, Judgement
-from cli.table import clean, paint, wrapped
+from cli.table import clean, paint, several, wrapped
 from webhook.decisions import Outcome
 from webhook.recognition import Verdict
 from webhook.warn.caution import Severity
@@ -166,21 +166,17 @@ def yaml_text(tree: Any) -> str:  # noqa: ANN401 - any tree
 def _summary(judgement: Judgement) -> str:
     found = judgement.pods
     if not found:
-        return f"No pods in {_several(judgement.without_pods + len(judgement.notes), 'object')}."
+        return f"No pods in {several(judgement.without_pods + len(judgement.notes), 'object')}."
     serving = [one for one in found if one.mutation.decisions]
     changed = sum(bool(one.mutation.patch) for one in serving)
     warnings = sum(len(one.cautions) for one in found)
     said = [
-        f"{_several(len(found), 'pod')}:",
+        f"{several(len(found), 'pod')}:",
         f"{changed} changed, {len(serving) - changed} unchanged,",
         f"{len(found) - len(serving)} left alone;",
-        f"{_several(warnings, 'warning')}.",
+        f"{several(warnings, 'warning')}.",
     ]
     return " ".join(said)
-
-
-def _several(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _wrapped(said: str, width: int, indent: str = "") -> list[str]:

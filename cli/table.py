@@ -91,6 +91,11 @@ def clean(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in spaced)
 
 
+def several(number: int, word: str) -> str:
+    """Return "1 node", "3 nodes"."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
 def wrapped(text: str, width: int, first: str = "", then: str = "") -> list[str]:
     """Return the text's lines behind these indents; names stay whole, as they are to be copied."""
     return textwrap.wrap(

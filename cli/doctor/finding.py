@@ -99,8 +99,3 @@ def listed(names: Iterable[str], most: int = 3) -> str:
     found = list(names)
     more = f" and {len(found) - most} more" if len(found) > most else ""
     return ", ".join(found[:most]) + more
-
-
-def several(number: int, word: str) -> str:
-    """Return "1 node", "3 nodes"."""
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"

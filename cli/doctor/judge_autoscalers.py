@@ -7,10 +7,11 @@ Flags and their defaults: cluster-autoscaler FAQ, "What are the parameters to CA
 from collections.abc import Iterator
 
 from cli.doctor.facts import Autoscaler, AutoscalerStatus, Facts, NodeSeen
-from cli.doctor.finding import Finding, good, listed, note, problem, several
+from cli.doctor.finding import Finding, good, listed, note, problem
 from cli.doctor.judge_nodes import waiting_seconds
 from cli.doctor.judge_pools import HIDDEN, PREFIX, is_startup_key, is_too_old
 from cli.fleet import age
+from cli.table import several
 
 
 def judge_autoscalers(facts: Facts) -> Iterator[Finding]:

@@ -6,8 +6,9 @@ from typing import Final
 
 from cli.doctor import cures
 from cli.doctor.facts import Facts, NodeSeen, Place
-from cli.doctor.finding import Finding, good, listed, problem, several
+from cli.doctor.finding import Finding, good, listed, problem
 from cli.fleet import Outcome, age, judge
+from cli.table import several
 from common import names
 
 UNTOUCHED_SECONDS: Final = 120.0

@@ -10,7 +10,8 @@ from typing import Final
 
 from cli.doctor import cures
 from cli.doctor.facts import Autoscaler, Facts, NodeSeen, Place, Pool, Taint
-from cli.doctor.finding import Finding, good, listed, note, problem, several
+from cli.doctor.finding import Finding, good, listed, note, problem
+from cli.table import several
 from common import names
 
 PREFIX: Final = "startup-taint.cluster-autoscaler.kubernetes.io/"

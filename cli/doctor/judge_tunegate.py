@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from cli.doctor import cures
 from cli.doctor.facts import Facts, Hook, Part
-from cli.doctor.finding import Finding, good, listed, note, problem, several
+from cli.doctor.finding import Finding, good, listed, note, problem
 from cli.doctor.of_nodes import LATE_LABEL_PREFIXES
 from cli.doctor.of_policies import HOOK_KINDS
+from cli.table import several
 from common.names import AGENT_COMMAND, WEBHOOK_COMMAND
 
 

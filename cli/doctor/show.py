@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from cli.doctor.diagnose import Diagnosis
-from cli.doctor.finding import Finding, Group, Severity, count, several
-from cli.table import clean, paint, wrapped
+from cli.doctor.finding import Finding, Group, Severity, count
+from cli.table import clean, paint, several, wrapped
 
 JSON_VERSION: Final = 1
 _TITLES: Final[Mapping[Group, str]] = {
