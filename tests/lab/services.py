@@ -51,7 +51,8 @@ class PodNetwork:
             [
                 "ip link set lo up",
                 f"ip address add {API_ADDRESS}/32 dev lo",
-                "ip link add pods type bridge",
+                # by itself a bridge has the least address of its ports, and changes it with them
+                "ip link add pods address 02:00:00:62:00:01 type bridge",
                 f"ip address add {POD_GATEWAY}/24 dev pods",
                 "ip link set pods up",
                 # without a route every ClusterIP is unreachable before nftables sees it

@@ -116,7 +116,8 @@ class World:
             {"mgmt": ("10.60.0.1/24", "fd60::1/64")}
             | {"mid": ("10.81.0.1/24", "fd81::1/64"), "mid2": ("10.82.0.1/24", "fd82::1/64")},
             before=[
-                "ip link add mgmt mtu 9000 type bridge",
+                # by itself a bridge has the least address of its ports, and changes it with them
+                f"ip link add mgmt address {_BRIDGE} mtu 9000 type bridge",
                 "ip link set p-cp master mgmt up",
                 *_FORWARD,
             ],
@@ -166,6 +167,7 @@ class World:
         )
 
 
+_BRIDGE = "02:00:00:60:00:01"
 _PING = "echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range"  # as systemd sets it
 _FORWARD = [
     "echo 1 > /proc/sys/net/ipv4/ip_forward",

@@ -227,3 +227,20 @@ def test_two_worlds_share_nothing(wire: World) -> None:
     finally:
         other.close()
     assert echoed(wire.gpu, NFS_ADDRESS, 9000)
+
+
+def test_the_routers_address_stays_when_ports_come_and_go(wire: World) -> None:
+    """Or whoever has learned it would send into the void until it asks again."""
+    near = wire.router.near
+
+    def address() -> str:
+        return near.run(["ip", "-brief", "link", "show", "mgmt"]).stdout.split()[2]
+
+    before = address()
+    near.script(
+        ["ip link add least address 00:00:00:00:00:01 type ifb", "ip link set least master mgmt"]
+    )
+    try:
+        assert address() == before
+    finally:
+        near.run(["ip", "link", "delete", "least"])
