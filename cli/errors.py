@@ -17,5 +17,11 @@ class ClusterError(CliError):
     """The cluster refused or did not answer."""
 
 
+class SilentError(ClusterError):
+    """The cluster does not answer, and nothing was done; it may from elsewhere, or later."""
+
+    exit_code = 3
+
+
 class GoneError(ClusterError):
     """A watch cannot go on from where it was (410): list again."""

@@ -2,6 +2,7 @@
 `tunegate`, also found by kubectl as `kubectl tunegate`: the commands and their exit codes.
 
 0: done. 1: the cluster refused, or something is not as it should be. 2: bad input.
+3: `uninstall` had no answer from the cluster.
 """
 
 import argparse

@@ -5,7 +5,7 @@ import re
 import sys
 import time
 
-from cli.errors import InputError
+from cli.errors import InputError, SilentError
 from cli.nodes import FINE, NOT_FINE, say
 from cli.removal import Aim, as_json, text
 from common import names
@@ -38,8 +38,9 @@ examples:
 exit codes:
   0 nothing is left
   1 something is left: what, why and the commands that remove it are printed;
-    or the cluster does not answer
+    or the cluster refused
   2 bad input
+  3 the cluster does not answer; nothing was done
 """
 
 
@@ -78,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit code; raises CliError."""
     aim = _aim(options)
-    from cli.asking import Asker, Clock  # noqa: PLC0415 - a quarter of a second for --help
+    from cli.asking import Asker, Clock, may_pass  # noqa: PLC0415 - a quarter of a second for --help
     from cli.cluster import connect, worded  # noqa: PLC0415 - as above
     from cli.removing import Removal  # noqa: PLC0415 - as above
     from common.api_types import ApiError  # noqa: PLC0415 - as above
@@ -89,7 +90,8 @@ def run(options: argparse.Namespace) -> int:
         try:
             asker.ask("GET", "/version")
         except ApiError as error:
-            raise worded(api.host, error) from error
+            said = worded(api.host, error)
+            raise (SilentError(str(said)) if may_pass(error) else said) from error
         done = Removal(asker, aim, options.timeout, _Progress()).run()
     finally:
         api.close()

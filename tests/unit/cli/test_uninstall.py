@@ -363,7 +363,7 @@ def test_a_server_that_does_not_answer_is_told_before_anything_is_done(
             }
         )
     )
-    assert main(["uninstall", "--kubeconfig", str(file), "--timeout", "1s"]) == 1
+    assert main(["uninstall", "--kubeconfig", str(file), "--timeout", "1s"]) == 3
     said = capsys.readouterr()
     assert (said.out, "does not answer" in said.err) == ("", True)
 
