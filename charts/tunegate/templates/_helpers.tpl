@@ -52,11 +52,12 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end }}
 {{- end }}
 
-{{/* Labels of a pod: without versions, so that a new chart alone restarts nothing. */}}
+{{/* Labels of a pod: without versions, so that a new chart alone restarts nothing. Call with
+(list . "agent" LABELS): those of the pods alone, which win. */}}
 {{- define "tunegate.podLabels" -}}
 {{ include "tunegate.selectorLabels" . }}
 app.kubernetes.io/part-of: tunegate
-{{- with (index . 0).Values.commonLabels }}
+{{- with merge (deepCopy (default dict (index . 2))) (default dict (index . 0).Values.commonLabels) }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
