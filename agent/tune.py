@@ -132,6 +132,8 @@ class Tuner:
         applied += restored
         proofs = self._paths.prove(scene, contacts)
         scene, proofs, lowered, refused = self._fall_back(scene, proofs)
+        if restored or lowered:
+            failures = _still_wanted(failures, scene.plan)
         heals = heals and _is_let(before_write)  # a proof takes its time
         seen = self._inspect(scene, proofs, heals=heals)
         return self._report(scene, (*failures, *lost, *refused), seen, (*applied, *lowered))
@@ -306,6 +308,14 @@ def _is_let(before_write: Callable[[], None]) -> bool:
     except AgentError:
         return False
     return True
+
+
+def _still_wanted(failures: Iterable[Finding], plan: Plan) -> tuple[Finding, ...]:
+    """Leave out refused MTUs that nothing asks for any more, once a link below was lowered."""
+    wanted = {change.target for change in plan.changes}
+    return tuple(
+        one for one in failures if one.target in wanted or not one.target.startswith("link/")
+    )
 
 
 def _is_on(scene: Scene, proof: Proof, name: LinkName) -> bool:

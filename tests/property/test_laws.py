@@ -1,18 +1,28 @@
 """The laws that hold for every node: converge, stand still, revert, keep, never lower, in order."""
 
+import errno
 from dataclasses import dataclass, replace
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from agent.config import AgentConfig
+from agent.config import AgentConfig, defaults
 from agent.journal import load
 from agent.links import stack
 from agent.plan import link_target
 from agent.readahead import target_of
 from agent.state import Outcome, SysctlKey
 from tests.fakes import Crash, FakeHost
-from tests.property.strategies import MTUS, OTHER_VALUES, Sketch, built, configs, sketches
+from tests.property.strategies import (
+    MTUS,
+    OTHER_VALUES,
+    Device,
+    Sketch,
+    Storage,
+    built,
+    configs,
+    sketches,
+)
 from tests.unit.agent.nodes import Node
 
 LAW = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -37,7 +47,35 @@ def test_converges(sketch: Sketch) -> None:
         }
 
 
+REFUSED_ABOVE_A_BLACK_HOLE = Sketch(
+    devices=(
+        Device("top0", "bond", 1500, 65535, on=None, master=None, takes=None),
+        Device("up0", "vlan", 1500, 65535, on="top0", master=None, takes=None),
+    ),
+    storage=(
+        Storage(
+            "top0",
+            answers=True,
+            mtu_bytes=9000,
+            up_bytes=65535,
+            down_bytes=1500,
+            has_hints=False,
+            pings=True,
+        ),
+    ),
+    sysctls=(),
+    mounts=(),
+    read_only=frozenset(),
+    refused=(("link/up0/mtu", errno.EPERM),),
+    default_link="top0",
+    gateway_lost_above=None,
+    config=replace(defaults(), mtu=9000, links_include=("up0",)),
+)
+"""The bond falls back to 1500, so that what its vlan has refused is not wanted any more."""
+
+
 @LAW
+@example(REFUSED_ABOVE_A_BLACK_HOLE)
 @given(sketches())
 def test_is_idempotent(sketch: Sketch) -> None:
     """A second pass and a restart write nothing and come to the same verdict."""
