@@ -19,9 +19,8 @@ REPORTERS = (names.AGENT_COMMAND, names.WEBHOOK_COMMAND)
 """`reportingComponent` of the Events that agent and webhook write."""
 
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+_MANAGED_BY = "app.kubernetes.io/managed-by"
 _NAMED = 5
-_LONGEST_BEGINNING = 40
-"""Where the chart cuts the beginning of its names (`tunegate.fullname`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +69,12 @@ class Aim:
     config_map: str = ""
 
     @property
-    def full_name(self) -> str:
-        """Return how the chart's objects begin, unless `fullnameOverride` was set."""
-        full = self.release if "tunegate" in self.release else f"{self.release}-tunegate"
-        return full[:_LONGEST_BEGINNING].removesuffix("-")
-
-    @property
-    def made(self) -> tuple[tuple[Kind, str], ...]:
-        """Return what the webhook makes itself."""
+    def made(self) -> tuple[tuple[Kind, str, str], ...]:
+        """Return what the webhook makes itself: kind, name ("" where none was given), label."""
         return (
-            (SECRET, self.secret or f"{self.full_name}-webhook-serving"),
-            (CONFIG_MAP, self.config_map or f"{self.full_name}-storage-endpoints"),
-            (LEASE, names.LEADER_LEASE),
+            (SECRET, self.secret, f"{names.SECRET_LABEL}={names.SECRET_SERVING}"),
+            (CONFIG_MAP, self.config_map, f"{_MANAGED_BY}={names.WEBHOOK_COMMAND}"),
+            (LEASE, names.LEADER_LEASE, ""),
         )
 
     def selector(self, component: str) -> str:
@@ -144,7 +137,7 @@ def was_made(kind: Kind, raw: Json) -> bool:
     labels = _mapping(_mapping(raw.get("metadata")).get("labels"))
     if kind is SECRET:
         return labels.get(names.SECRET_LABEL) == names.SECRET_SERVING
-    return labels.get("app.kubernetes.io/managed-by") != "Helm"
+    return labels.get(_MANAGED_BY) != "Helm"
 
 
 def has_failed(job: Json) -> bool:

@@ -73,12 +73,11 @@ class Removal:
 
     def _find(self, kind: Kind, component: str) -> list[Json] | None:
         """Return the release's objects of a kind; None, and it is left, where none is shown."""
-        query = {"labelSelector": self._aim.selector(component)}
+        selector = self._aim.selector(component)
         try:
-            pages = self._asker.pages(kind.path(self._aim.namespace), query)
-            return [one for page in pages for one in page]
+            return self._labelled(kind, selector)
         except ApiError as error:
-            cure = kind.command(self._aim.namespace, f"-l {query['labelSelector']}")
+            cure = kind.command(self._aim.namespace, f"-l {selector}")
             self._leave(f"{kind.name} of the {component}", error, cure)
             return None
 
@@ -116,9 +115,7 @@ class Removal:
 
     def _pods(self, component: str) -> list[Json]:
         """Return a component's pods; raises ApiError."""
-        query = {"labelSelector": self._aim.selector(component)}
-        pages = self._asker.pages(POD.path(self._aim.namespace), query)
-        return [pod for page in pages for pod in page]
+        return self._labelled(POD, self._aim.selector(component))
 
     def _away(self, nodes: set[str]) -> set[str]:
         """Return which of a few nodes are gone, or their kubelet does not answer."""
@@ -151,17 +148,26 @@ class Removal:
         return is_done
 
     def _drop_what_was_made(self) -> None:
-        for kind, name in self._aim.made:
+        for kind, name, label in self._aim.made:
             try:
-                found = self._asker.ask("GET", kind.path(self._aim.namespace, name))
-            except NotFoundError:
-                continue
+                found = self._named(kind, name) if name else self._labelled(kind, label)
             except ApiError as error:
-                cure = kind.command(self._aim.namespace, name)
-                self._leave(f"{kind.name} {name}", error, cure)
+                cure = kind.command(self._aim.namespace, name or f"-l {label}")
+                self._leave(f"{kind.name} {name or label}", error, cure)
                 continue
-            if was_made(kind, found):
-                self._delete(kind, [name])
+            self._delete(kind, [name_of(one) for one in found if was_made(kind, one)])
+
+    def _named(self, kind: Kind, name: str) -> list[Json]:
+        """Return the object of that name, if there is one; raises ApiError."""
+        try:
+            return [self._asker.ask("GET", kind.path(self._aim.namespace, name))]
+        except NotFoundError:
+            return []
+
+    def _labelled(self, kind: Kind, selector: str) -> list[Json]:
+        """Return the objects of the namespace with a label; raises ApiError."""
+        pages = self._asker.pages(kind.path(self._aim.namespace), {"labelSelector": selector})
+        return [one for page in pages for one in page]
 
     def _clear_nodes(self) -> None:
         """Clear the Nodes, and those that came or were written meanwhile."""

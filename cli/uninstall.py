@@ -70,8 +70,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY",
         help="a taint key that also counts as the gate, where the agent has gate.taints set",
     )
-    add("--secret", default="", metavar="NAME", help="where the webhook kept its certificates")
-    add("--config-map", default="", metavar="NAME", help="where it kept the storage servers")
+    add(
+        "--secret",
+        default="",
+        metavar="NAME",
+        help="only this Secret of the webhook (default: by label)",
+    )
+    add("--config-map", default="", metavar="NAME", help="only this list of storage servers")
     add("--context", metavar="NAME", help="the kubeconfig's context to use")
     add("--kubeconfig", metavar="FILE", help="the kubeconfig to use (default: as for kubectl)")
 

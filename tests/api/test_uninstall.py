@@ -81,11 +81,12 @@ def install(admin: Laptop, marked: Sequence[str], folder: Path) -> None:
     api = admin.control_plane.admin
     inside = {"namespace": NAMESPACE}
     serving = {names.SECRET_LABEL: names.SECRET_SERVING}
+    listing = {"app.kubernetes.io/managed-by": names.WEBHOOK_COMMAND}
     api.create(
         {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": "tunegate-storage-endpoints", **inside},
+            "metadata": {"name": "tunegate-storage-endpoints", "labels": listing, **inside},
         },
         {
             "apiVersion": "coordination.k8s.io/v1",

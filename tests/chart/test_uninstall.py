@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from cli.removal import Aim
 from common import names
 from tests.lab import chart
 from tests.lab.api import Object
@@ -165,14 +164,3 @@ def test_it_is_bound_to_linux_and_has_no_privileges() -> None:
 def test_it_can_be_switched_off(version: int) -> None:
     """Then nothing of it is made."""
     assert hooks(chart.render({"uninstall": {"enabled": False}}, version=version)) == []
-
-
-@pytest.mark.parametrize(
-    "release", ["a", "tunegate", "a-very-long-name-of-a-release-that-is-52-chars-long-a"]
-)
-def test_the_command_finds_by_itself_what_the_job_is_told(release: str) -> None:
-    """Typed by hand it has the release's name alone; the chart cuts long ones."""
-    aim = Aim(chart.NAMESPACE, release, (), is_revert=False, is_dry_run=False)
-    (job,) = chart.select(chart.render(release=release), "Job")
-    secret, config_map, _ = (name for _, name in aim.made)
-    assert {f"--secret={secret}", f"--config-map={config_map}"} <= {*chart.container(job)["args"]}

@@ -82,14 +82,16 @@ class FakeApi:
         return self.objects.get(place, {})
 
     def _listed(self, path: str, query: Mapping[str, str]) -> Json:
-        if path.rpartition("/")[2] in ("tunegate-webhook", "tunegate-webhook-serving"):
-            raise NotFoundError(404, "NotFound", path)
-        if path.endswith("tunegate-storage-endpoints"):
+        if path.endswith("/tunegate-webhook"):
             raise NotFoundError(404, "NotFound", path)
         below = re.compile(rf"{re.escape(path)}/[^/]+")
         found = [one for place, one in self.objects.items() if below.fullmatch(place)]
-        if query.get("labelSelector") == f"{names.LABEL_MODE}=off":
+        selector = query.get("labelSelector", "")
+        if selector == f"{names.LABEL_MODE}=off":
             found = [one for one in found if one["metadata"]["labels"].get(names.LABEL_MODE)]
+        elif selector and "," not in selector:
+            key, _, value = selector.partition("=")
+            found = [one for one in found if one["metadata"].get("labels", {}).get(key) == value]
         start, limit = int(query.get("continue", 0)), int(query.get("limit", 500))
         more = {"continue": str(start + limit)} if start + limit < len(found) else {}
         return {"metadata": more, "items": found[start : start + limit]}
