@@ -22,6 +22,7 @@ from cli.doctor.of_workloads import (
     is_webhook,
     own_pod,
     passes_gate,
+    refusal_of,
     status_of,
 )
 from common import names
@@ -66,6 +67,7 @@ def facts_of(  # noqa: PLR0913 - what was read has many sides
         agents=tuple(agents),
         webhooks=tuple(webhooks),
         own_pods=tuple(ours for one in raw.get("Pod", ()) if (ours := own_pod(one))),
+        refusals=tuple(map(refusal_of, raw.get("Event", ()))),
         hooks=tuple(
             hook for kind in HOOK_KINDS for one in raw.get(kind, ()) for hook in hooks_of(one)
         ),

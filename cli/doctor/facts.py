@@ -155,6 +155,15 @@ class OwnPod:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the API server takes no pod of a DaemonSet or ReplicaSet, as their controller says."""
+
+    namespace: str
+    owner: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hook:
     """One webhook of a configuration of ours; ``service`` is (namespace, name), None for a URL."""
 
@@ -222,6 +231,7 @@ class Facts:
     agents: tuple[Part, ...] = ()
     webhooks: tuple[Part, ...] = ()
     own_pods: tuple[OwnPod, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
     hooks: tuple[Hook, ...] = ()
     endpoints: Mapping[tuple[str, str], int] = field(default_factory=dict)
     has_own_node_policy: bool = False

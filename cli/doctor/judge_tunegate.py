@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from cli.doctor import cures
-from cli.doctor.facts import Facts, Hook, Part
+from cli.doctor.facts import Facts, Hook, OwnPod, Part
 from cli.doctor.finding import Finding, good, listed, note, problem
 from cli.doctor.of_nodes import LATE_LABEL_PREFIXES
 from cli.doctor.of_policies import HOOK_KINDS
@@ -52,9 +52,8 @@ def _agents(facts: Facts) -> Iterator[Finding]:
                 "AgentNotReady",
                 agent.title,
                 f"agent {agent.title}: {agent.ready} of {several(agent.wanted, 'pod')} ready; "
-                f"gates stay closed on the other nodes{_why(AGENT_COMMAND, facts)}",
-                "see why",
-                _describe(AGENT_COMMAND, agent, facts),
+                f"gates stay closed on the other nodes{_why(AGENT_COMMAND, agent, facts)}",
+                *_next(AGENT_COMMAND, agent, facts),
             )
         lacking = [key for key in facts.keys_in_use if not agent.selection.tolerates(key)]
         if lacking:
@@ -115,23 +114,48 @@ def _webhooks(facts: Facts) -> Iterator[Finding]:
                 webhook.title,
                 f"webhook {webhook.title}: {webhook.ready} of {several(webhook.wanted, 'replica')} "
                 "ready; with none, vLLM pods are created without what it injects"
-                f"{_why(WEBHOOK_COMMAND, facts)}",
-                "see why",
-                _describe(WEBHOOK_COMMAND, webhook, facts),
+                f"{_why(WEBHOOK_COMMAND, webhook, facts)}",
+                *_next(WEBHOOK_COMMAND, webhook, facts),
             )
 
 
-def _why(command: str, facts: Facts) -> str:
-    """Return what the first of these pods says is in its way."""
-    sick = [pod for pod in facts.own_pods if pod.part == command]
-    return f"; {sick[0].title}: {sick[0].trouble}" if sick else ""
+def _why(command: str, part: Part, facts: Facts) -> str:
+    """Return what the first of these pods says is in its way, or what keeps it from existing."""
+    if sick := _sick(command, facts):
+        return f"; {sick.title}: {sick.trouble}"
+    refused = _refused(part, facts)
+    return f"; the API server refuses its pods: {refused}" if refused else ""
 
 
-def _describe(command: str, part: Part, facts: Facts) -> str:
-    sick = [pod for pod in facts.own_pods if pod.part == command]
-    if sick:
-        return f"kubectl describe pod -n {sick[0].namespace} {sick[0].name}"
-    return f"kubectl get pods -n {part.namespace} -o wide"
+def _next(command: str, part: Part, facts: Facts) -> tuple[str, str]:
+    """Return what to do about a part that is not ready, and the command that does it."""
+    if sick := _sick(command, facts):
+        return "see why", f"kubectl describe pod -n {sick.namespace} {sick.name}"
+    refused = _refused(part, facts)
+    if "PodSecurity" in refused:
+        level = "pod-security.kubernetes.io/enforce=privileged"
+        return (
+            f"let it into namespace {part.namespace}, whose Pod Security level it exceeds",
+            f"kubectl label namespace {part.namespace} \\\n  {level} --overwrite",
+        )
+    if refused:
+        return "see what refuses it", f"kubectl get events -n {part.namespace}"
+    return "see why", f"kubectl get pods -n {part.namespace} -o wide"
+
+
+def _sick(command: str, facts: Facts) -> OwnPod | None:
+    return next((pod for pod in facts.own_pods if pod.part == command), None)
+
+
+def _refused(part: Part, facts: Facts) -> str:
+    """Return why the API server takes no pod of it; a Deployment's come from its ReplicaSets."""
+    said = [
+        one.message
+        for one in facts.refusals
+        if one.namespace == part.namespace
+        and (one.owner == part.name or one.owner.startswith(f"{part.name}-"))
+    ]
+    return said[-1] if said else ""
 
 
 def _versions(facts: Facts) -> Iterator[Finding]:

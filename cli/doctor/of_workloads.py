@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from cli.doctor.facts import Autoscaler, AutoscalerStatus, Daemon, OwnPod, Part, PodSeen
+from cli.doctor.facts import Autoscaler, AutoscalerStatus, Daemon, OwnPod, Part, PodSeen, Refusal
 from cli.doctor.selection import selection_of
 from cli.yaml_tree import TreeError, tree_of
 from common import names
@@ -84,6 +84,16 @@ def _part_version(raw: Json, template: Json, command: str) -> str:
             if re.match(r"[0-9]+\.[0-9]+", tag):
                 return tag
     return pods.labels(raw).get("app.kubernetes.io/version", "")
+
+
+def refusal_of(raw: Json) -> Refusal:
+    """Return what an Event of reason FailedCreate tells."""
+    owner = pods.mapping(raw.get("involvedObject"))
+    return Refusal(
+        namespace=pods.text(owner.get("namespace")) or "default",
+        owner=pods.text(owner.get("name")),
+        message=pods.text(raw.get("message")).removeprefix("Error creating: "),
+    )
 
 
 def autoscaler_of(raw: Json) -> Autoscaler | None:

@@ -11,7 +11,14 @@ from typing import Final, Protocol
 
 from cli.doctor.facts import Unread
 from cli.doctor.of_policies import HOOK_KINDS, hooks_of
-from cli.doctor.of_workloads import STATUS_MAP, autoscaler_of, is_agent, own_pod, passes_gate
+from cli.doctor.of_workloads import (
+    STATUS_MAP,
+    autoscaler_of,
+    is_agent,
+    is_webhook,
+    own_pod,
+    passes_gate,
+)
 from common import names
 from common.api_types import Answer, ApiError, Json, NotFoundError, UnreachableError
 from webhook import pods
@@ -34,6 +41,7 @@ COLLECTIONS: Final[Mapping[str, str]] = {
 }
 """Read as a whole, page by page."""
 _RUNNING: Final = "status.phase!=Succeeded,status.phase!=Failed"
+_REFUSED: Final = "reason=FailedCreate"
 SYSTEM: Final = "kube-system"
 _EVERYBODYS: Final = "node.kubernetes.io/"
 """Begins the keys of tolerations that admission adds to every pod."""
@@ -79,6 +87,9 @@ def read_cluster(api: Source) -> Reading:
     for namespace in sorted(_hook_namespaces(reading)):
         path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
         _collect(api, reading, "EndpointSlice", path, {})
+    for namespace in sorted(_lacking_pods(reading)):
+        path = f"/api/v1/namespaces/{namespace}/events"
+        _collect(api, reading, "Event", path, {"fieldSelector": _REFUSED})
     return reading
 
 
@@ -159,3 +170,10 @@ def _hook_namespaces(reading: Reading) -> set[str]:
         for hook in hooks_of(raw)
         if hook.service
     }
+
+
+def _lacking_pods(reading: Reading) -> set[str]:
+    """Return the namespaces in which agent or webhook has fewer ready pods than it wants."""
+    parts = [is_agent(raw) for raw in reading.objects.get("DaemonSet", ())]
+    parts += [is_webhook(raw) for raw in reading.objects.get("Deployment", ())]
+    return {part.namespace for part in parts if part and part.ready < part.wanted}

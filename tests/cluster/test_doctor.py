@@ -1,6 +1,7 @@
 """`tunegate doctor --cluster` on an installed chart: nothing to find, then what is broken."""
 
 import json
+import shlex
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.lab.release import NAMESPACE, Release
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 WAIT_SECONDS = 120.0
+AGENTS = "app.kubernetes.io/component=agent"
 
 
 def findings(cluster: Cluster) -> dict[str, Object]:
@@ -55,6 +57,25 @@ def test_why_an_agent_does_not_start_is_told_in_the_kubelets_words(
         cluster.kubectl("rollout", "undo", *agent)
         installed.await_agents()
     assert "AgentNotReady" not in problems(cluster)
+
+
+def test_a_namespace_that_lets_no_agent_in_is_told_with_the_cure(
+    cluster: Cluster, installed: Release
+) -> None:
+    """Pod Security takes the namespaces and folders that the agent needs for an attack."""
+    level = "pod-security.kubernetes.io/enforce"
+    cluster.kubectl("label", "namespace", NAMESPACE, f"{level}=baseline")
+    cluster.kubectl("delete", "pods", "-n", NAMESPACE, f"--selector={AGENTS}", "--wait=true")
+    eventually(
+        lambda: "PodSecurity" in findings(cluster).get("AgentNotReady", {}).get("message", ""),
+        WAIT_SECONDS,
+    )
+    command = findings(cluster)["AgentNotReady"]["snippet"].replace("\\\n", "")
+    cluster.kubectl(*shlex.split(command)[1:])
+    # its controller tries again by itself, later and later
+    installed.await_agents()
+    assert "AgentNotReady" not in problems(cluster)
+    cluster.kubectl("label", "namespace", NAMESPACE, f"{level}-")
 
 
 def test_a_webhook_that_nobody_answers_for_is_told(cluster: Cluster, installed: Release) -> None:

@@ -341,6 +341,35 @@ def test_why_an_agent_is_not_there_is_told_with_its_node(status: Json, word: str
     assert word in said("AgentNotReady", agent(status=(1, 0)), own(status), stuck).message
 
 
+def refused(owner: str, message: str) -> Json:
+    """Return the Event in which a controller says that it could not create a pod."""
+    return {
+        "kind": "Event",
+        "metadata": {"name": f"{owner}.1", "namespace": "tunegate"},
+        "involvedObject": {"kind": "DaemonSet", "namespace": "tunegate", "name": owner},
+        "reason": "FailedCreate",
+        "message": f"Error creating: {message}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("message", "snippet"),
+    [
+        ('violates PodSecurity "baseline:latest"', "pod-security.kubernetes.io/enforce=privileged"),
+        ("exceeded quota: small", "kubectl get events -n tunegate"),
+    ],
+)
+def test_why_there_is_no_pod_at_all_is_told(message: str, snippet: str) -> None:
+    """In the API server's words, with what lets it in."""
+    events = refused("tunegate-agent", message), refused("another", "it is not ours")
+    found = said("AgentNotReady", agent(status=(1, 0)), *events)
+    assert f"the API server refuses its pods: {message}" in found.message
+    assert snippet in found.snippet
+    replicas = refused("tunegate-webhook-5f7", message)
+    found = said("WebhookNotReady", agent(), webhook(ready=0), replicas)
+    assert message in found.message
+
+
 def test_a_pod_of_ours_that_is_well_is_not_spoken_of() -> None:
     """Nor one of the webhook's in place of the agent's."""
     well = own({"conditions": [{"type": "Ready", "status": "True"}]})
