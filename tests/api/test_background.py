@@ -15,6 +15,7 @@ from tests.api.conftest import entered
 from tests.api.laptop import eventually
 from tests.lab.api import Object
 from tests.lab.control_plane import ControlPlane
+from tests.lab.objects import nfs_volume
 from webhook.leader import Leadership
 from webhook.namespaces import Namespaces
 from webhook.parts import Part
@@ -59,20 +60,6 @@ def leadership(api: Api, lease: str, identity: str) -> Leadership:
     return Leadership(api, NAMESPACE, lease, identity, LOG, renew_seconds=0.2)
 
 
-def volume(name: str, server: str) -> Object:
-    """Return an NFS PersistentVolume."""
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": name},
-        "spec": {
-            "capacity": {"storage": "1Ti"},
-            "accessModes": ["ReadOnlyMany"],
-            "nfs": {"server": server, "path": "/models"},
-        },
-    }
-
-
 def test_the_lease_goes_from_one_to_the_next(control_plane: ControlPlane, api: Api) -> None:
     """Given back on a clean end; nobody leads beside the leader at any look."""
     first, second = leadership(api, "handed-on", "a"), leadership(api, "handed-on", "b")
@@ -102,7 +89,7 @@ def test_an_outage_of_the_api_server_is_outlived(control_plane: ControlPlane, ap
     keeper = StoragePart(api, leads, NAMESPACE, "storage", count=counts.append, log=LOG, pace=0.1)
     admin.create(*(_labelled(f"ns-{number}") for number in (1, 2)))
     for number in (1, 2):
-        admin.post(VOLUMES, volume(f"v-{number}", f"10.98.0.{number}"))
+        admin.post(VOLUMES, nfs_volume(f"v-{number}", f"10.98.0.{number}"))
     with running(leads, namespaces, keeper):
         eventually(lambda: _hosts(control_plane) == {"10.98.0.1", "10.98.0.2"})
         eventually(lambda: namespaces.get("ns-1").labels == {names.POD_LABEL_INJECT: "disabled"})
@@ -110,7 +97,7 @@ def test_an_outage_of_the_api_server_is_outlived(control_plane: ControlPlane, ap
         assert namespaces.get("ns-2").labels == {names.POD_LABEL_INJECT: "disabled"}
         control_plane.start_apiserver()
         admin.delete(f"{VOLUMES}/v-1")
-        admin.post(VOLUMES, volume("v-3", "nas.example.com"))
+        admin.post(VOLUMES, nfs_volume("v-3", "nas.example.com"))
         control_plane.kill_apiserver()
         control_plane.start_apiserver()
         eventually(lambda: _hosts(control_plane) == {"10.98.0.2", "nas.example.com"}, 60)

@@ -15,7 +15,7 @@ from typing import Final
 from tests.lab.api import Object
 from tests.lab.audit import AuditEntry
 from tests.lab.cluster import Cluster
-from tests.lab.objects import AGENT_USER
+from tests.lab.objects import AGENT_USER, nfs_volume
 from tests.lab.release import NAMESPACE, Release, is_open
 from tests.lab.world import NFS_ADDRESS
 
@@ -41,6 +41,7 @@ class Figures:
 
     helm: list[float] = field(default_factory=list)
     install: list[float] = field(default_factory=list)
+    install_by_volume: list[float] = field(default_factory=list)
     register_to_ready: list[float] = field(default_factory=list)
     ready_to_open: list[float] = field(default_factory=list)
     ready_to_exec: list[float] = field(default_factory=list)
@@ -55,15 +56,18 @@ def run(times: int, say: Callable[[str], None], row: Row) -> None:
     with closing(Cluster.up()) as cluster:
         release = Release.packed(cluster)
         release.load_images("agent", "webhook")
+        cluster.api.create(nfs_volume("models", NFS_ADDRESS))
+        for _ in range(times):
+            figures.install_by_volume.append(_install(cluster, release, {}))
+            _start_over(cluster, release)
         for number in range(times):
             if number:
-                release.uninstall()
-                cluster.replace(NODE)
-            _install(cluster, release, figures)
-            release.await_webhook()
+                _start_over(cluster, release)
+            figures.install.append(_install(cluster, release, _AGENT, figures.helm))
         for _ in range(times):
             _join(cluster, release, figures)
     row("helm install to first node tuned and open", figures.install, "s ")
+    row("  where only a PersistentVolume names the server", figures.install_by_volume, "s ")
     row("  of this, helm itself", figures.helm, "s ")
     row("Node registered to kubelet Ready", figures.register_to_ready, "s ")
     row("kubelet Ready to gate open", figures.ready_to_open, "s ")
@@ -72,13 +76,23 @@ def run(times: int, say: Callable[[str], None], row: Row) -> None:
     row("  the API server: the agent's requests", figures.api, "s ")
 
 
-def _install(cluster: Cluster, release: Release, figures: Figures) -> None:
+def _start_over(cluster: Cluster, release: Release) -> None:
+    release.uninstall()
+    cluster.replace(NODE)
+
+
+def _install(
+    cluster: Cluster, release: Release, agent: Object, helm: list[float] | None = None
+) -> float:
+    """Return how long it took until the node was open; `helm` takes helm's own part of it."""
     with _watched(cluster, not_uid="") as moments:
         began = time.time()
-        release.install(agent=_AGENT)
-        figures.helm.append(time.time() - began)
+        release.install(agent=agent)
+        if helm is not None:
+            helm.append(time.time() - began)
         release.await_tuned(NODE)
-    figures.install.append(moments.opened - began)
+    release.await_webhook()
+    return moments.opened - began
 
 
 def _join(cluster: Cluster, release: Release, figures: Figures) -> None:

@@ -14,6 +14,7 @@ from common import names
 from tests.cluster.serving import condition
 from tests.lab.api import Object
 from tests.lab.cluster import Cluster
+from tests.lab.objects import nfs_volume
 from tests.lab.release import NAMESPACE, Release
 from tests.lab.world import NFS_ADDRESS
 
@@ -21,22 +22,12 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 VALUES: Object = {"agent": {}}
 NODE = "gpu-0"
-VOLUME: Object = {
-    "apiVersion": "v1",
-    "kind": "PersistentVolume",
-    "metadata": {"name": "models"},
-    "spec": {
-        "capacity": {"storage": "1Ti"},
-        "accessModes": ["ReadOnlyMany"],
-        "nfs": {"server": NFS_ADDRESS, "path": "/models"},
-    },
-}
 
 
 @pytest.fixture(scope="module")
 def volume(cluster: Cluster, absent: Release) -> Iterator[None]:
     """Have a volume on the lab's NFS server in the cluster, and nodes that nobody has tuned yet."""
-    cluster.api.create(VOLUME)
+    cluster.api.create(nfs_volume("models", NFS_ADDRESS))
     for name in cluster.nodes:
         cluster.replace(name)
     yield

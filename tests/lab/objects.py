@@ -71,6 +71,20 @@ def vllm_pod(name: str, namespace: str = "default") -> Object:
     }
 
 
+def nfs_volume(name: str, server: str, annotations: Mapping[str, str] | None = None) -> Object:
+    """Return an NFS PersistentVolume, which many pods may read."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name, "annotations": dict(annotations or {})},
+        "spec": {
+            "capacity": {"storage": "1Ti"},
+            "accessModes": ["ReadOnlyMany"],
+            "nfs": {"server": server, "path": "/models"},
+        },
+    }
+
+
 def agent_pod(node: str) -> Object:
     """Return the agent's own pod on a node: what its token is bound to."""
     return {

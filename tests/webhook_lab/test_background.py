@@ -8,7 +8,7 @@ import pytest
 from agent.endpoints import parse_file
 from common import names
 from tests.lab.api import ApiError, Object
-from tests.lab.objects import vllm_pod
+from tests.lab.objects import nfs_volume, vllm_pod
 from tests.lab.services import NODE
 from tests.lab.webhook_objects import NAMESPACE
 from tests.lab.webhook_pods import Replica
@@ -54,20 +54,6 @@ def hosts(stage: Stage) -> set[str]:
     listed = parse_file(found["data"][names.STORAGE_ENDPOINTS_KEY])
     assert listed.problems == ()
     return {host for host, _ in listed.hosts}
-
-
-def volume(name: str, server: str, **annotations: str) -> Object:
-    """Return an NFS PersistentVolume."""
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": name, "annotations": annotations},
-        "spec": {
-            "capacity": {"storage": "1Ti"},
-            "accessModes": ["ReadOnlyMany"],
-            "nfs": {"server": server, "path": "/models"},
-        },
-    }
 
 
 def events_about(stage: Stage, name: str) -> list[Object]:
@@ -133,9 +119,9 @@ def _is_injected(stage: Stage, name: str) -> bool:
 def test_the_config_map_follows_volumes(stage: Stage, leading: Replica) -> None:
     """And says what the agent reads."""
     assert gauge(stage, leading, "leader") == 1
-    stage.admin.post(VOLUMES, volume("first", "10.99.0.1"))
+    stage.admin.post(VOLUMES, nfs_volume("first", "10.99.0.1"))
     await_(lambda: hosts(stage) >= {"10.99.0.1"}, "the first server")
-    stage.admin.post(VOLUMES, volume("second", "nas.example.com"))
+    stage.admin.post(VOLUMES, nfs_volume("second", "nas.example.com"))
     await_(lambda: hosts(stage) >= {"10.99.0.1", "nas.example.com"}, "the second server")
     stage.admin.delete(f"{VOLUMES}/first")
     await_(lambda: "10.99.0.1" not in hosts(stage), "the first server gone")
@@ -145,9 +131,9 @@ def test_the_config_map_follows_volumes(stage: Stage, leading: Replica) -> None:
 def test_a_volume_that_opts_in_gets_its_options(stage: Stage) -> None:
     """As the API server stores it; one that does not is left as it is."""
     opted_in = {names.ANNOTATION_NFS_OPTIONS: "enabled"}
-    made = stage.admin.post(VOLUMES, volume("opted-in", "10.99.0.2", **opted_in))
+    made = stage.admin.post(VOLUMES, nfs_volume("opted-in", "10.99.0.2", opted_in))
     assert made["spec"]["mountOptions"] == ["nconnect=8", "actimeo=60"]
-    made = stage.admin.post(VOLUMES, volume("plain", "10.99.0.2"))
+    made = stage.admin.post(VOLUMES, nfs_volume("plain", "10.99.0.2"))
     assert "mountOptions" not in made["spec"]
     for name in ("opted-in", "plain"):
         stage.admin.delete(f"{VOLUMES}/{name}")
