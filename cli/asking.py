@@ -18,6 +18,7 @@ from common.api_types import (
     Json,
     UnreachableError,
 )
+from common.paging import pages
 from common.record import dataclass
 
 TRIES = 4
@@ -105,7 +106,10 @@ class Asker:
         """
         for lists_left in reversed(range(_LISTS)):
             try:
-                yield from self._pages_once(path, query or {})
+                for page in pages(
+                    lambda chosen: self.ask("GET", path, query=chosen), query, PAGE_ITEMS
+                ):
+                    yield [one for one in page.get("items") or () if isinstance(one, dict)]
             except GoneError:
                 if not lists_left:
                     raise
@@ -119,18 +123,6 @@ class Asker:
                 return False
             self.clock.wait(every)
         return True
-
-    def _pages_once(self, path: str, query: Mapping[str, str]) -> Iterator[list[Json]]:
-        chosen = {**query, "limit": str(PAGE_ITEMS)}
-        while True:
-            page = self.ask("GET", path, query=chosen)
-            items = page.get("items")
-            yield [one for one in items if isinstance(one, dict)] if items else []
-            metadata = page.get("metadata")
-            rest = metadata.get("continue") if isinstance(metadata, dict) else None
-            if not rest:
-                return
-            chosen["continue"] = str(rest)
 
     def _patience(self) -> float:
         left = self._deadline - self.clock.now()

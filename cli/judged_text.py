@@ -11,7 +11,8 @@ from typing import Any, Final
 import yaml
 
 from cli.judged import Judged, Judgement
-from cli.table import clean, paint, several, wrapped
+from cli.table import clean, paint
+from common.wording import several, wrapped
 from webhook.decisions import Outcome
 from webhook.recognition import Verdict
 from webhook.warn.caution import Severity
@@ -88,9 +89,9 @@ def _features(judged: Judged, width: int, *, is_coloured: bool) -> Iterator[str]
         lines = _wrapped(decision.reason, width - (4 if is_narrow else indent))
         if is_narrow:
             yield f"{head}{painted}".rstrip()
-            yield from (f"    {line}" for line in lines)
+            yield from (f"    {line}" for line in lines if line)
             continue
-        yield f"{head}{painted}{lines[0] if lines else ''}".rstrip()
+        yield f"{head}{painted}{lines[0]}".rstrip()
         yield from (f"{' ' * indent}{line}" for line in lines[1:])
 
 

@@ -13,6 +13,7 @@ from cli.traces import Traces, commands
 from common import names
 from common.api_types import Json
 from common.record import dataclass, field
+from common.wording import several
 
 AGENT, WEBHOOK, UNINSTALL = "agent", "webhook", "uninstall"
 REPORTERS = (names.AGENT_COMMAND, names.WEBHOOK_COMMAND)
@@ -166,9 +167,9 @@ def text(aim: Aim, done: Done) -> list[str]:
     """Return the lines for a person: what was done, what is left and how it goes."""
     would = "would be " if aim.is_dry_run else ""
     lines = [
-        f"{_count(done.nodes_seen, 'node')} read, {len(done.nodes_cleared)} {would}cleared.",
+        f"{several(done.nodes_seen, 'node')} read, {len(done.nodes_cleared)} {would}cleared.",
         f"{', '.join(done.deleted) or 'nothing'} {would}deleted.",
-        f"{_count(done.events, 'event')} {would}deleted.",
+        f"{several(done.events, 'event')} {would}deleted.",
     ]
     lines += [f"host of {one.node}: {one.message}" for one in done.hosts]
     if aim.is_dry_run:
@@ -218,10 +219,6 @@ def as_json(aim: Aim, done: Done) -> str:
 def merged(found: Iterable[Left]) -> list[Left]:
     """Return each thing once, with the last reason: a later step may have tried it again."""
     return list({one.what: one for one in found}.values())
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -5,7 +5,6 @@ Pure. What comes from the cluster is printed without control characters: a node 
 write to the reader's terminal.
 """
 
-import textwrap
 from collections.abc import Callable, Sequence
 
 from cli.fleet import Fleet, Outcome, Row, age
@@ -89,23 +88,6 @@ def clean(text: str) -> str:
     """Return the text on one line and without anything that is not printable."""
     spaced = " ".join(text.split())
     return "".join(char if char.isprintable() else "?" for char in spaced)
-
-
-def several(number: int, word: str) -> str:
-    """Return "1 node", "3 nodes"."""
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
-
-
-def wrapped(text: str, width: int, first: str = "", then: str = "") -> list[str]:
-    """Return the text's lines behind these indents; names stay whole, as they are to be copied."""
-    return textwrap.wrap(
-        text,
-        width,
-        initial_indent=first,
-        subsequent_indent=then,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def paint(text: str, colour: str | None, *, is_coloured: bool) -> str:

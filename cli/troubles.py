@@ -8,7 +8,8 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from cli.fleet import Fleet, Outcome, Row
-from cli.table import OUTCOME_COLOUR, clean, paint, wrapped
+from cli.table import OUTCOME_COLOUR, clean, paint
+from common.wording import wrapped
 
 PARAGRAPHS = 12
 NAMED = 3

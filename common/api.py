@@ -37,6 +37,7 @@ from common.api_types import (
     UnreachableError,
     refusal,
 )
+from common.paging import pages
 from common.telemetry import VERSION
 
 CONNECT_SECONDS, READ_SECONDS = 5, 30
@@ -139,16 +140,7 @@ class Api:
         Raises:
             GoneError: The pages took too long; begin again. Otherwise as `ask`.
         """
-        chosen = {**(query or {}), "limit": str(page_items)}
-        while True:
-            page = self.request("GET", path, query=chosen)
-            metadata = page.get("metadata")
-            rest_of_it = metadata.get("continue") if isinstance(metadata, dict) else None
-            yield page
-            if not rest_of_it:
-                return
-            del page, metadata  # or it would be in memory beside the next one
-            chosen["continue"] = str(rest_of_it)
+        return pages(lambda chosen: self.request("GET", path, query=chosen), query, page_items)
 
     def watch(
         self,

@@ -1,11 +1,11 @@
 """A bench as a table for people or JSON for scripts, and its progress bar. Pure."""
 
 import json
-import textwrap
 from collections.abc import Mapping
 
 from agent.bench.cautions import comparison_notes
 from agent.bench.results import Mode, Result, Row, Settings, to_object
+from common.wording import wrapped
 
 WIDTH = 80
 BAR_WIDTH = 20
@@ -50,21 +50,15 @@ def bench_json(result: Result, before: Result | None, problem: str) -> str:
 
 def bench_text(result: Result, before: Result | None, problem: str) -> str:
     """Return what was read, the table, what was in force, what to know; 80 columns."""
-    lines = _wrapped(f"{result.target}{_about(result)}", "  ")
+    lines = wrapped(f"{result.target}{_about(result)}", WIDTH, then="  ")
     lines += ["", *(_compared(before, result) if before else _alone(result)), ""]
     lines += _settings_lines(before.settings if before else None, result.settings)
     notes = comparison_notes(before, result) if before else ()
     for sentence in (*notes, *result.warnings):
-        lines += _wrapped(f"- {sentence}", "  ")
+        lines += wrapped(f"- {sentence}", WIDTH, then="  ")
     if problem:
-        lines += _wrapped(f"Stopped: {problem}", "  ")
+        lines += wrapped(f"Stopped: {problem}", WIDTH, then="  ")
     return "\n".join(lines)
-
-
-def _wrapped(text: str, then: str) -> list[str]:
-    return textwrap.wrap(
-        text, WIDTH, subsequent_indent=then, break_long_words=False, break_on_hyphens=False
-    )
 
 
 def _about(result: Result) -> str:

@@ -1,10 +1,10 @@
 """A diagnosis as text for people (80 columns, any locale) or JSON for scripts. Pure."""
 
 import json
-import textwrap
 
 from agent.doctor.remark import Diagnosis, Group, Mark, Remark
 from agent.render import paint
+from common.wording import counted, wrapped
 
 WIDTH = 80
 JSON_VERSION = 1
@@ -41,7 +41,7 @@ def diagnosis_text(
         is_unicode: Whether the output's encoding holds more than ASCII.
         width: Columns; words longer than that (paths, commands) are not broken.
     """
-    lines = _wrapped(head, "", "  ", width)
+    lines = wrapped(head, width, "", "  ")
     for group in Group:
         remarks = [remark for remark in diagnosis.remarks if remark.group is group]
         if remarks:
@@ -49,7 +49,7 @@ def diagnosis_text(
         for remark in remarks:
             lines += _remark_lines(remark, width, is_coloured=is_coloured, is_unicode=is_unicode)
     lines += ["", _summary(diagnosis, is_coloured=is_coloured)]
-    lines += _wrapped(f"Next ({diagnosis.step.why}):", "", "  ", width)
+    lines += wrapped(f"Next ({diagnosis.step.why}):", width, "", "  ")
     lines.append(f"  {paint(diagnosis.step.command, 'bold', is_coloured=is_coloured)}")
     text = "\n".join(lines)
     return text if is_unicode else text.encode("ascii", "backslashreplace").decode()
@@ -58,36 +58,21 @@ def diagnosis_text(
 def _remark_lines(remark: Remark, width: int, *, is_coloured: bool, is_unicode: bool) -> list[str]:
     mark = _MARKS[is_unicode][remark.mark]
     indent = "  " + " " * (len(mark) + 1)
-    lines = _wrapped(remark.message, indent, indent, width)
+    lines = wrapped(remark.message, width, indent, indent)
     lines[0] = (
         f"  {paint(mark, _COLOURS[remark.mark], is_coloured=is_coloured)} " + lines[0].lstrip()
     )
     if remark.action:
         arrow = f"{indent}{_ARROWS[is_unicode]} "
-        lines += _wrapped(remark.action, arrow, " " * len(arrow), width)
+        lines += wrapped(remark.action, width, arrow, " " * len(arrow))
     return lines
-
-
-def _wrapped(text: str, first: str, then: str, width: int) -> list[str]:
-    return textwrap.wrap(
-        text,
-        width,
-        initial_indent=first,
-        subsequent_indent=then,
-        break_long_words=False,
-        break_on_hyphens=False,
-    ) or [first]
 
 
 def _summary(diagnosis: Diagnosis, *, is_coloured: bool) -> str:
     problems, notes = diagnosis.count(Mark.PROBLEM), diagnosis.count(Mark.NOTE)
-    words = f"{_counted(problems, 'problem')}, {_counted(notes, 'note')}, "
+    words = f"{counted(problems, 'problem')}, {counted(notes, 'note')}, "
     words += f"{diagnosis.count(Mark.GOOD)} good."
     return paint(words, "bad" if problems else "good", is_coloured=is_coloured)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
 def diagnosis_json(diagnosis: Diagnosis, about: dict[str, object]) -> str:

@@ -11,7 +11,7 @@ from cli.doctor.finding import Finding, good, listed, note, problem
 from cli.doctor.judge_nodes import waiting_seconds
 from cli.doctor.judge_pools import HIDDEN, PREFIX, is_startup_key, is_too_old
 from cli.fleet import age
-from cli.table import several
+from common.wording import several
 
 
 def judge_autoscalers(facts: Facts) -> Iterator[Finding]:

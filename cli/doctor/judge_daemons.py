@@ -7,7 +7,7 @@ from typing import Final
 from cli.doctor import cures
 from cli.doctor.facts import Daemon, Facts
 from cli.doctor.finding import Finding, good, note, problem
-from cli.table import several
+from common.wording import several
 
 _ESSENTIAL: Final = re.compile(
     r"nvidia|gpu|dcgm|device-plugin|container-toolkit|feature-discovery|network-operator|"

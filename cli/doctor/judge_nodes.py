@@ -8,8 +8,8 @@ from cli.doctor import cures
 from cli.doctor.facts import Facts, NodeSeen, Place
 from cli.doctor.finding import Finding, good, listed, problem
 from cli.fleet import Outcome, age, judge
-from cli.table import several
 from common import names
+from common.wording import several
 
 UNTOUCHED_SECONDS: Final = 120.0
 """A node this young may still wait for its agent's image."""

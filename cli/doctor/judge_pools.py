@@ -11,8 +11,8 @@ from typing import Final
 from cli.doctor import cures
 from cli.doctor.facts import Autoscaler, Facts, NodeSeen, Place, Pool, Taint
 from cli.doctor.finding import Finding, good, listed, note, problem
-from cli.table import several
 from common import names
+from common.wording import several
 
 PREFIX: Final = "startup-taint.cluster-autoscaler.kubernetes.io/"
 OLD_PREFIX: Final = "ignore-taint.cluster-autoscaler.kubernetes.io/"

@@ -7,8 +7,8 @@ from cli.doctor.facts import Facts, Hook, OwnPod, Part
 from cli.doctor.finding import Finding, good, listed, note, problem
 from cli.doctor.of_nodes import LATE_LABEL_PREFIXES
 from cli.doctor.of_policies import HOOK_KINDS
-from cli.table import several
 from common.names import AGENT_COMMAND, WEBHOOK_COMMAND
+from common.wording import several
 
 
 def judge_tunegate(facts: Facts) -> Iterator[Finding]:

@@ -6,7 +6,8 @@ from typing import Final
 
 from cli.doctor.diagnose import Diagnosis
 from cli.doctor.finding import Finding, Group, Severity, count
-from cli.table import clean, paint, several, wrapped
+from cli.table import clean, paint
+from common.wording import counted, wrapped
 
 JSON_VERSION: Final = 1
 _TITLES: Final[Mapping[Group, str]] = {
@@ -29,7 +30,7 @@ def text(
     diagnosis: Diagnosis, head: str, *, width: int, is_coloured: bool, is_unicode: bool
 ) -> list[str]:
     """Return the findings by heading, each with its name, and a count as the last line."""
-    lines = _wrapped(head, "", "  ", width)
+    lines = wrapped(head, width, "", "  ")
     for group in Group:
         found = [one for one in diagnosis.findings if one.group is group]
         if found:
@@ -47,33 +48,25 @@ def _finding(one: Finding, width: int, *, is_coloured: bool, is_unicode: bool) -
     indent = "  " + " " * (len(mark) + 1)
     is_named = one.severity is not Severity.GOOD
     said = f"{one.name}: {clean(one.message)}" if is_named else clean(one.message)
-    first, *rest = _wrapped(said, indent, indent, width)
+    first, *rest = wrapped(said, width, indent, indent)
     yield f"  {paint(mark, _COLOURS[one.severity], is_coloured=is_coloured)} {first.lstrip()}"
     yield from rest
     if one.action:
         arrow = f"{indent}{'→' if is_unicode else '->'} "
         colon = ":" if one.snippet else ""
-        yield from _wrapped(f"{clean(one.action)}{colon}", arrow, " " * len(arrow), width)
+        yield from wrapped(f"{clean(one.action)}{colon}", width, arrow, " " * len(arrow))
     for line in one.snippet.splitlines():
         shown = "".join(char if char.isprintable() else "?" for char in line)
         yield f"{indent}    {paint(shown, 'bold', is_coloured=is_coloured)}"
 
 
-def _wrapped(said: str, first: str, then: str, width: int) -> list[str]:
-    return wrapped(said, width, first, then) or [first]
-
-
 def _summary(diagnosis: Diagnosis, *, is_coloured: bool) -> str:
     problems = diagnosis.problems
     words = (
-        f"{_counted(problems, 'problem')}, {_counted(diagnosis.notes, 'note')}, "
+        f"{counted(problems, 'problem')}, {counted(diagnosis.notes, 'note')}, "
         f"{count(diagnosis.findings, Severity.GOOD)} good."
     )
     return paint(words, "bad" if problems else "good", is_coloured=is_coloured)
-
-
-def _counted(number: int, word: str) -> str:
-    return several(number, word) if number else f"no {word}s"
 
 
 def diagnosis_json(diagnosis: Diagnosis, about: Mapping[str, object]) -> str:
