@@ -5,6 +5,7 @@ One reason is taken: "this kernel ...", something that no installation on this m
 """
 
 import os
+import signal
 from collections.abc import Generator
 from typing import TypeVar
 
@@ -14,6 +15,9 @@ from hypothesis import HealthCheck, settings
 # how long an example takes says something of the machine, and nothing of the code
 settings.register_profile("tunegate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tunegate")
+
+# who is started in the background by a shell without jobs ignores Ctrl-C, and so would its children
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ("tests.lab.fixtures",)
 

@@ -346,6 +346,7 @@ def test_the_hooks_own_rights_are_enough(admin: Laptop, nodes: list[str], tmp_pa
     own = tmp_path / "kubeconfig"
     own.write_text(json.dumps(config))
     arguments = ["--namespace=tunegate", "--release=tunegate", "-o", "json"]
+    arguments += ["--secret=tunegate-webhook-serving", "--config-map=tunegate-storage-endpoints"]
     done = Laptop(admin.control_plane, own).run("tunegate", "uninstall", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     assert admin.run("kubectl", "delete", "-f", str(hooks)).returncode == 0
