@@ -48,7 +48,15 @@ class Writer:
     def converge(self, scene: Scene) -> tuple[Scene, tuple[Change, ...], tuple[Finding, ...]]:
         """Write what is planned; a refused size, or one reached all the same, makes a new plan."""
         with self._lock:
+            if self._is_overtaken(scene):
+                scene = self._survey.again(scene)
             return self._converge(scene)
+
+    def _is_overtaken(self, scene: Scene) -> bool:
+        """Return whether the other thread may have written what is planned since the look."""
+        journal = self._survey.open_journal(scene.state)
+        changes = [one for one in scene.plan.changes if isinstance(one, ReadAheadChange)]
+        return any(journal.has_written(change) for change in changes)
 
     def _converge(self, scene: Scene) -> tuple[Scene, tuple[Change, ...], tuple[Finding, ...]]:
         applied: list[Change] = []

@@ -55,6 +55,35 @@ def test_a_new_mount_is_a_first_write_and_no_drift(node: Node) -> None:
     assert kib(node) == DEFAULT_KIB
 
 
+def test_a_mount_that_its_watch_raised_since_the_look_is_not_written_again(node: Node) -> None:
+    """Neither told twice nor drift: the watch answers while the loop is between look and write."""
+    tuner = tuned(node)
+    raised: list[str] = []
+
+    def watch() -> None:
+        raised.extend(change.target for change in tuner.tend_mounts())
+
+    node.host.mount()
+    assert tuner.repair(before_write=watch).applied == ()
+    node.host.mount()
+    assert tuner.tune(before_write=watch).applied == ()
+    assert raised == [TARGET, TARGET]
+
+
+def test_what_was_lowered_again_since_the_watch_raised_it_is_drift(node: Node) -> None:
+    """The value of now decides, not what the look saw."""
+    tuner = tuned(node)
+    node.host.mount()
+    tuner.tend_mounts()
+    node.host.set_read_ahead("0:50", 256)
+
+    def lower() -> None:
+        node.host.set_read_ahead("0:50", 512)
+
+    done = tuner.repair(before_write=lower)
+    assert [(change.before, change.after) for change in done.drifts] == [("512", str(DEFAULT_KIB))]
+
+
 def test_a_device_number_used_again_is_a_first_write_each_time(node: Node) -> None:
     """The kernel gives the number to the next mount at once: 200 of them are no fight."""
     tuner = tuned(node)
