@@ -1,6 +1,8 @@
 """The hook that runs before `helm uninstall`: what it is, and that it may no more than it does."""
 
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -164,3 +166,15 @@ def test_it_is_bound_to_linux_and_has_no_privileges() -> None:
 def test_it_can_be_switched_off(version: int) -> None:
     """Then nothing of it is made."""
     assert hooks(chart.render({"uninstall": {"enabled": False}}, version=version)) == []
+
+
+@pytest.mark.parametrize("version", chart.VERSIONS)
+def test_whoever_applies_the_chart_without_helm_starts_no_uninstall(version: int) -> None:
+    """To kubectl a hook is a Job like any other: each command that a page pipes leaves them out."""
+    pages = "\n".join(one.read_text() for one in [Path("README.md"), *Path("docs").rglob("*.md")])
+    commands = re.findall(r"helm template tunegate .*kubectl apply.*", pages)
+    assert commands
+    assert all(" --no-hooks " in one for one in commands)
+    objects = chart.render({}, "--no-hooks", version=version)
+    assert not [one for one in objects if "helm.sh/hook" in one["metadata"].get("annotations", {})]
+    assert chart.one(objects, "DaemonSet", "tunegate-agent")
