@@ -38,13 +38,21 @@ managedNodeGroups:
         kubelet:
           flags:
             - --register-with-taints={EXACTLY}"""
+_AKS: Final = f"""\
+resource pool 'Microsoft.ContainerService/managedClusters/agentPools@API-VERSION' = {{
+  name: 'CLUSTER/POOL'
+  properties: {{
+    nodeInitializationTaints: [
+      '{EXACTLY}'
+    ]
+  }}
+}}"""
 _GATES: Final[Mapping[Place, str]] = {
     Place.DOKS: f"doctl kubernetes cluster node-pool update CLUSTER POOL \\\n  --taint {EXACTLY}",
     Place.EKS: _EKS,
     Place.GKE: "gcloud container node-pools update POOL --cluster CLUSTER \\\n"
     f"  --node-taints {EXACTLY}",
-    Place.AKS: "az aks nodepool update --resource-group GROUP \\\n"
-    f"  --cluster-name CLUSTER --name POOL \\\n  --node-init-taints {EXACTLY}",
+    Place.AKS: _AKS,
     Place.KARPENTER: _KARPENTER,
     Place.BARE: _BARE,
 }

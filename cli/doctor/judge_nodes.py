@@ -86,7 +86,7 @@ def _refused(node: NodeSeen, key: str, facts: Facts) -> _Cause:
             "GatePermanent",
             " though it is tuned: on AKS a taint of --node-taints is permanent and cannot be taken "
             "off through the Kubernetes API",
-            "use --node-init-taints, and take it out of --node-taints",
+            "use nodeInitializationTaints of the pool, and take it out of --node-taints",
             cures.gate(Place.AKS, node.pool),
         )
     return _Cause(

@@ -102,7 +102,7 @@ def _permanent(target: str, pool: str, wrong: list[Taint]) -> Finding:
         target,
         f"{target}: {wrong[0].key} is permanent on AKS (--node-taints): AKS does not let the agent "
         "take it off through the Kubernetes API, so no pod ever starts there",
-        "use --node-init-taints, and take it out of --node-taints",
+        "use nodeInitializationTaints of the pool, and take it out of --node-taints",
         cures.gate(Place.AKS, pool),
     )
 

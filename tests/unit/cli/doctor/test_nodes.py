@@ -96,7 +96,7 @@ def test_a_tuned_node_behind_its_gate_is_somebody_elses_doing() -> None:
         stuck = node(cloud=cloud, taints=[taint()], created=AN_HOUR_AGO, condition=tuned)
         assert problems(stuck) == [name, "CountsAsUnready"]
     stuck = node(cloud="aks", taints=[taint()], created=AN_HOUR_AGO, condition=tuned)
-    assert "--node-init-taints" in said("GatePermanent", stuck).snippet
+    assert "nodeInitializationTaints" in said("GatePermanent", stuck).snippet
 
 
 def test_a_gpu_node_without_any_sign_is_told() -> None:

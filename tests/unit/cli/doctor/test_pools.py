@@ -89,7 +89,7 @@ def test_a_taint_of_an_aks_pool_is_permanent() -> None:
     """Init taints are the ones that go away."""
     pools = of(az(nodeTaints=[f"{KEY}=true:NoSchedule"]))
     assert problems(pools=pools) == ["GatePermanent"]
-    assert "--node-init-taints" in said("GatePermanent", pools=pools).snippet
+    assert "nodeInitializationTaints" in said("GatePermanent", pools=pools).snippet
 
 
 def test_eks_takes_63_characters() -> None:
