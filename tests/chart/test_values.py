@@ -40,6 +40,10 @@ WRONG: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "a label that selects": ({"agent": {"podLabels": {SELECTS: "x"}}}, "io~1component"),
     "a label of the chart's own": ({"commonLabels": {"helm.sh/chart": "x"}}, "helm.sh~1chart"),
     "no gate at all": ({"gate": {"taints": []}}, "/gate/taints"),
+    "a gate as kubectl writes taints": (
+        {"gate": {"taints": ["example.com/closed=true:NoSchedule"]}},
+        "/gate/taints/0",
+    ),
     "a pull policy": ({"agent": {"image": {"pullPolicy": "Maybe"}}}, "/agent/image/pullPolicy"),
 }
 
