@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ CHOICES: Mapping[str, Mapping[str, Any]] = {
     "all on": all_on(),
     "all on that others override": all_on(OVERRIDING),
 }
+NAMES = {"name", "namespace", "serviceAccountName", "priorityClassName", "policyName"}
 TEMPLATES = sorted(Path("charts/tunegate/templates").glob("*"))
 
 
@@ -158,3 +159,55 @@ def test_names_fit_however_long_the_release_is() -> None:
         assert len(one["metadata"]["name"]) <= 63, one["metadata"]["name"]
         for value in one["metadata"]["labels"].values():
             assert len(value) <= 63
+
+
+@pytest.mark.parametrize("version", chart.VERSIONS)
+@pytest.mark.parametrize("word", ["123", "1e3", "true", "null"])
+def test_a_name_that_yaml_takes_for_something_else_is_a_name(word: str, version: int) -> None:
+    """A team's number, say: labels and namespaces are strings, or no API server takes them."""
+    values = all_on(
+        {
+            "fullnameOverride": "tg",
+            "agent": {"serviceAccount": {"name": word}, "priorityClassName": word},
+            "webhook": {"serviceAccount": {"name": word}, "priorityClassName": word},
+            "monitoring": {"dashboards": {"namespace": word}},
+        }
+    )
+    objects = chart.render(values, "--namespace", word, version=version, release=word)
+    for path, value in names_in(objects):
+        assert isinstance(value, str), f"{path}: {value!r}"
+    spec = chart.pod_spec(chart.one(objects, "DaemonSet", "tg-agent"))
+    assert (spec["serviceAccountName"], spec["priorityClassName"]) == (word, word)
+
+
+def names_in(tree: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """Return what is a name or a label's value, wherever it stands."""
+    if isinstance(tree, list):
+        for one in tree:
+            yield from names_in(one, path)
+    elif isinstance(tree, dict):
+        for key, value in tree.items():
+            is_label = path.endswith(("labels", "matchLabels", "selector", "annotations"))
+            if key in NAMES or (is_label and not isinstance(value, dict | list)):
+                yield f"{path}.{key}", value
+            else:
+                yield from names_in(value, f"{path}.{key}")
+
+
+@pytest.mark.parametrize("version", chart.VERSIONS)
+def test_a_release_with_dots_has_names_that_a_service_can_have(version: int) -> None:
+    """Helm takes dots in a release's name, and no Service does."""
+    objects = chart.render(release="gpu.v1", version=version)
+    chart.one(objects, "Service", "gpu-v1-tunegate-webhook")
+    labels = chart.one(objects, "DaemonSet", "gpu-v1-tunegate-agent")["metadata"]["labels"]
+    assert labels["app.kubernetes.io/instance"] == "gpu.v1"
+
+
+@pytest.mark.parametrize(
+    ("release", "values"), [("7b", {}), ("tunegate", {"fullnameOverride": "Tunegate"})]
+)
+def test_a_name_that_no_service_can_have_is_refused(release: str, values: dict[str, str]) -> None:
+    """Else Helm would stop half way through an install."""
+    ran = chart.rendered(values, release=release)
+    assert ran.returncode != 0
+    assert "set fullnameOverride" in ran.stderr

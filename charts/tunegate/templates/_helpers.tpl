@@ -3,11 +3,18 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* The beginning of every object's name: short enough that the longest suffix fits. */}}
+{{/*
+The beginning of every object's name: short enough that the longest suffix fits, and such that a
+Service can have it, which takes less than a release's name may hold.
+*/}}
 {{- define "tunegate.fullname" -}}
 {{- $name := include "tunegate.name" . }}
 {{- $full := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) }}
-{{- default $full .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{- $full = default $full .Values.fullnameOverride | replace "." "-" | trunc 40 | trimSuffix "-" }}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $full) }}
+{{- fail (printf "%q cannot begin the name of a Service, which has a-z, 0-9 and - and begins with a letter: set fullnameOverride" $full) }}
+{{- end }}
+{{- $full }}
 {{- end }}
 
 {{- define "tunegate.agentName" -}}
@@ -34,8 +41,8 @@
 {{/* Selector labels: never changed, so never a version. Call with (list . "agent"). */}}
 {{- define "tunegate.selectorLabels" -}}
 {{- $root := index . 0 -}}
-app.kubernetes.io/name: {{ include "tunegate.name" $root }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/name: {{ include "tunegate.name" $root | quote }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
@@ -129,7 +136,7 @@ kubelet probes the node's own address, whichever it is.
 {{- define "tunegate.gpuNodeSelectorTerms" -}}
 {{- range $key, $values := .Values.agent.gpuLabels -}}
 - matchExpressions:
-    - key: {{ $key }}
+    - key: {{ $key | quote }}
       {{- if kindIs "slice" $values }}
       operator: In
       values: {{ toJson $values }}

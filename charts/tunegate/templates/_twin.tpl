@@ -92,8 +92,8 @@ variables:
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingAdmissionPolicyBinding
 metadata:
-  name: {{ index . 1 }}
+  name: {{ index . 1 | quote }}
   labels: {{- include "tunegate.labels" (list (index . 0) "webhook") | nindent 4 }}
 spec:
-  policyName: {{ index . 1 }}
+  policyName: {{ index . 1 | quote }}
 {{- end }}

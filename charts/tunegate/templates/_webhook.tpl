@@ -59,7 +59,7 @@
 {{/* Metadata of a webhook configuration. Call with (list . NAME). */}}
 {{- define "tunegate.webhookConfiguration" -}}
 {{- $root := index . 0 -}}
-name: {{ index . 1 }}
+name: {{ index . 1 | quote }}
 labels: {{- include "tunegate.labels" (list $root "webhook") | nindent 2 }}
 annotations:
   # AKS rewrites the selectors of what lacks it, and owns them from then on: Helm 4 cannot upgrade
@@ -74,8 +74,8 @@ annotations:
 {{- $root := index . 0 -}}
 clientConfig:
   service:
-    namespace: {{ $root.Release.Namespace }}
-    name: {{ include "tunegate.webhookName" $root }}
+    namespace: {{ $root.Release.Namespace | quote }}
+    name: {{ include "tunegate.webhookName" $root | quote }}
     path: {{ index . 1 }}
     port: 443
   {{- with $root.Values.webhook.certificates }}
@@ -178,7 +178,7 @@ nodeAffinity:
       preference:
         matchExpressions:
           {{- range $key, $values := . }}
-          - key: {{ $key }}
+          - key: {{ $key | quote }}
             {{- if kindIs "slice" $values }}
             operator: NotIn
             values: {{ toJson $values }}
