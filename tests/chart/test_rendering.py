@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from agent.config import decode as decode_agent
 from agent.host.paths import ENVIRONMENT
@@ -211,3 +212,36 @@ def test_a_name_that_no_service_can_have_is_refused(release: str, values: dict[s
     ran = chart.rendered(values, release=release)
     assert ran.returncode != 0
     assert "set fullnameOverride" in ran.stderr
+
+
+def test_no_key_stands_twice_whatever_is_asked_for() -> None:
+    """Where a person's key is the chart's as well, theirs stands alone: kustomize refuses two."""
+    labels = {"enabled": True, "labels": {"release": "stack", "app.kubernetes.io/part-of": "mine"}}
+    kinds = ("podMonitor", "serviceMonitor", "prometheusRule", "dashboards")
+    unscraped = {"podAnnotations": {"prometheus.io/scrape": "false"}}
+    values = {
+        "commonLabels": {"release": "team"},
+        "agent": unscraped,
+        "webhook": unscraped,
+        "monitoring": {"annotations": True, **dict.fromkeys(kinds, labels)},
+    }
+    for document in chart.rendered(values).stdout.split("\n---\n"):
+        assert twice(yaml.compose(document)) == [], document
+    objects = chart.render(values)
+    monitor = chart.one(objects, "PodMonitor", "tunegate-agent")["metadata"]["labels"]
+    assert (monitor["release"], monitor["app.kubernetes.io/part-of"]) == ("stack", "mine")
+    for kind in ("DaemonSet", "Deployment"):
+        annotations = chart.select(objects, kind)[0]["spec"]["template"]["metadata"]["annotations"]
+        assert annotations["prometheus.io/scrape"] == "false"
+        assert annotations["prometheus.io/path"] == "/metrics"
+
+
+def twice(node: yaml.Node | None) -> list[str]:
+    """Return the keys that stand more than once in one mapping, anywhere below a node."""
+    if isinstance(node, yaml.SequenceNode):
+        return [key for one in node.value for key in twice(one)]
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    keys = [key.value for key, _ in node.value]
+    below = [key for _, one in node.value for key in twice(one)]
+    return [key for key in keys if keys.count(key) > 1] + below

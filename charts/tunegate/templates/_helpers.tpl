@@ -59,6 +59,14 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end }}
 {{- end }}
 
+{{/*
+Labels of an object beside those that a person has for it alone, which win; each key once. Call with
+(list . "agent" LABELS).
+*/}}
+{{- define "tunegate.labelsAnd" -}}
+{{ merge (deepCopy (default dict (index . 2))) (include "tunegate.labels" . | fromYaml) | toYaml }}
+{{- end }}
+
 {{/* Labels of a pod: without versions, so that a new chart alone restarts nothing. Call with
 (list . "agent" LABELS): those of the pods alone, which win. */}}
 {{- define "tunegate.podLabels" -}}
