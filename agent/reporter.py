@@ -86,9 +86,9 @@ class Reporter:
         """End the thread and the watch; nothing more is written."""
         self._stopping.set()
         self._news.set()
-        if self._is_watching:
-            self._watch.stop()
         self._thread.join(timeout=10)
+        if self._is_watching:  # now only: the thread may just have begun it
+            self._watch.stop()
         self._client.close()
 
     def _run(self) -> None:
@@ -149,7 +149,7 @@ class Reporter:
                 self._problems_told = set()
                 self._log.info("Reached the API server again", node=self._name)
         self._tell(done.view)
-        self._on_published(done, self._latest())
+        self._on_published(done, done.wanted)  # by now something else may be wanted
         self._first_done.set()
         if not self._is_watching and not self._stopping.is_set():
             self._is_watching = True

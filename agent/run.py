@@ -145,13 +145,13 @@ def _serve(
 ) -> None:
     client = ClusterClient(credentials, on_request=status.requested)
     boot, config = boot_id(environment), settings.config
-    published = _Published(status, log)
+    outside = _Outside(credentials, environment, status)
+    published = _Published(status, log, outside.gate_opened)
     news: SimpleQueue[News] = SimpleQueue()
     switch = Switch(state_folder(environment), boot, lambda: news.put(News.SWITCH))
     reporter = Reporter(
         client, config.node_name, unjudged(config, boot), log, published.tell, switch.tell
     )
-    outside = _Outside(credentials, environment, status)
     try:
         started = time.monotonic()
 
@@ -239,6 +239,11 @@ class _Outside:
 
         return ask
 
+    def gate_opened(self) -> None:
+        """Have the mounts judged again where volumes are read: from now on they may be."""
+        if self._reader:
+            self._was_read()
+
     def _may_ask(self) -> bool:
         return self._status.is_gate_open
 
@@ -293,11 +298,12 @@ def _watch_and_turn(
 
 
 class _Published:
-    """Turns completed writes to the Node into status and log lines."""
+    """Turns completed writes to the Node into status and log lines; tells that the gate opened."""
 
-    def __init__(self, status: Status, log: Log) -> None:
+    def __init__(self, status: Status, log: Log, on_open: Callable[[], None]) -> None:
         self._status = status
         self._log = log
+        self._on_open = on_open
 
     def tell(self, done: Published, wanted: Wanted) -> None:
         """Note the gate, and log it when taints went."""
@@ -307,11 +313,12 @@ class _Published:
             self._status.is_published = True
         is_closed = bool(done.view.gate_taints(wanted.taint_keys))
         self._status.gate_seen(is_closed=is_closed)
-        if not wanted.open_gate or is_closed:
+        if is_closed or not (wanted.open_gate or done.opened):
             return
         self._status.is_gate_open = True
         if self._status.gate_opened_seconds is None:
             self._status.gate_opened_seconds = round(seconds_since_exec(), 3)
+            self._on_open()
         if done.opened:
             self._log.info(
                 "Opened the gate",

@@ -29,13 +29,15 @@ class Published:
     What was written since the last completed step.
 
     ``wrote`` holds "node", "status" and "event", once for each request; ``opened`` the keys of
-    the gate taints that were taken away; ``refused`` what a permission is missing for.
+    the gate taints that were taken away; ``refused`` what a permission is missing for; ``wanted``
+    what the last step was to make the Node say.
     """
 
     view: NodeView
     wrote: tuple[str, ...]
     opened: tuple[str, ...]
-    refused: tuple[ForbiddenError, ...] = ()
+    refused: tuple[ForbiddenError, ...]
+    wanted: Wanted
 
 
 class Publisher:
@@ -96,7 +98,7 @@ class Publisher:
                 self._view = None
             raise
         self.see(view)
-        done = Published(view, tuple(self._wrote), tuple(self._opened), tuple(refused))
+        done = Published(view, tuple(self._wrote), tuple(self._opened), tuple(refused), wanted)
         self._wrote, self._opened = [], []
         return done
 

@@ -8,7 +8,9 @@ import pytest
 from agent.cluster.client import ClusterClient
 from agent.facts import NodeFacts
 from agent.mode import Mode, mode_of
+from agent.node import Wanted
 from agent.reporter import Reporter
+from agent.state import Outcome
 from common.names import LABEL_MODE
 from common.telemetry import Log
 from tests.unit.agent.cluster.fake_api import FakeApi, Fault, eventually
@@ -50,6 +52,30 @@ def test_an_answer_that_the_watch_has_overtaken_is_not_told(
     finally:
         reporter.close()
     assert mode_of(told[-1]) is Mode.OFF
+
+
+def test_what_was_written_is_told_and_not_what_is_wanted_by_then(
+    api: FakeApi, client: ClusterClient
+) -> None:
+    """The verdict changes while the gate opens: the gate was opened by the one before."""
+    told: list[Wanted] = []
+    reporter = Reporter(
+        client,
+        "n1",
+        replace(TUNED, outcome=None),
+        Log("json", io.StringIO()),
+        lambda _done, wanted: told.append(wanted),
+        lambda _facts: None,
+    )
+    failed = replace(TUNED, outcome=Outcome.FAILED, reason="Other", open_gate=False)
+    pass_on = Fault(before=lambda: None)
+    api.faults += [pass_on, pass_on, Fault(before=lambda: reporter.want(failed))]
+    try:
+        reporter.want(TUNED)
+        eventually(lambda: len(told) == 2)
+    finally:
+        reporter.close()
+    assert told == [TUNED, failed]
 
 
 @pytest.mark.parametrize(("lost", "is_told"), [(3, False), (4, True)])
