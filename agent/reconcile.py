@@ -263,6 +263,7 @@ class Reconciler:
         """Do one whole pass and publish its report, unless it only says "not yet known"."""
         began, before = time.monotonic(), self.tuner.scene
         heals = self._is_retry_asked or self.status.gate_opened_seconds is None
+        self._due.judge = inf  # first: who has the mounts judged again meanwhile is heard
         report = self.tuner.tune(self._breaker.paused(began), self._before_write, heals=heals)
         self._is_retry_asked = self._is_new = False
         drifts = drifts_in(report.applied, before)
@@ -301,6 +302,7 @@ class Reconciler:
 
     def _judge(self, scene: Scene) -> None:
         """Say at once what there is to say of mounts that came or went; the paths are as before."""
+        self._due.judge = inf
         self._note_judged(scene)
         if self.status.report is None:
             return
@@ -324,7 +326,6 @@ class Reconciler:
 
     def _note_judged(self, scene: Scene) -> None:
         self._judged, self._judged_seconds = scene.state.mounts, time.monotonic()
-        self._due.judge = inf
 
     def _before_write(self) -> None:
         """Let a pass write only where the Node says that it may."""
@@ -345,6 +346,7 @@ class Reconciler:
         self._due = Due(poll, prove=poll)
         facts = self.facts()
         if _may_write(facts):  # switched back in this very moment
+            self._is_new = True  # what was held back is made up for
             self.wake(News.SWITCH)
             return
         wait_seconds = self.standby.hold(self.tuner, facts)

@@ -11,6 +11,7 @@ from agent import standby
 from agent.facts import NodeFacts
 from agent.mode import Mode
 from agent.ports import HostError
+from agent.readahead import DEFAULT_KIB
 from agent.standby import Standby
 from agent.state import Endpoint, Outcome, Proof
 from common.names import LABEL_MODE
@@ -57,6 +58,20 @@ def test_a_pass_that_was_overtaken_is_made_up_for(node: Node) -> None:
     prober.turning, turning.facts = None, NodeFacts({})
     turning.loop.turn()
     assert [report.outcome for report in turning.published] == [Outcome.TUNED]
+
+
+def test_a_switch_that_is_thrown_back_before_the_loop_can_hold_costs_nothing(node: Node) -> None:
+    """What was held back for that moment, the watch on mounts with it, goes on in the next turn."""
+    turning = Turning(node)
+    turning.loop.first_pass()
+    answers = [NodeFacts({}), OBSERVED]  # what the settings, then what the first write asks for
+    turning.loop.facts = lambda: answers.pop(0) if answers else NodeFacts({})
+    turning.loop.turn()
+    assert (answers, turning.held) == ([], [])
+    turning.loop.turn()
+    node.host.mount()
+    turning.loop.mounts_changed()
+    assert node.host.read_ahead["0:50"].kib == DEFAULT_KIB
 
 
 def test_a_mount_is_left_alone_as_soon_as_the_switch_is_thrown(node: Node) -> None:

@@ -8,7 +8,7 @@ from agent.news import News
 from agent.nfs_stats import MountStats, Statistics, Transport
 from agent.ports import HostError
 from agent.state import Outcome, Reason
-from tests.fakes import AS_WANTED, mounted
+from tests.fakes import AS_WANTED, FakeStorage, mounted
 from tests.unit.agent.nodes import SERVER, Node, reasons
 from tests.unit.agent.test_reconcile import Turning
 
@@ -161,6 +161,33 @@ def test_rpcbind_is_asked_only_where_it_matters(node: Node) -> None:
     assert "MountServiceUnreachable" in reasons(node.tuner().verify())
     node.prober.servers[SERVER].answers = False
     assert "MountServiceUnreachable" not in reasons(node.tuner().verify())
+
+
+class AnsweringStorage(FakeStorage):
+    """Counters beside which a volume is read while they are first looked at."""
+
+    turning: Turning | None = None
+
+    def stats(self) -> Statistics:
+        """Have the mounts judged again, once."""
+        turning, self.turning = self.turning, None
+        if turning:
+            turning.loop.judge_again()
+        return super().stats()
+
+
+def test_mounts_are_judged_again_though_more_is_known_before_the_pass_ends(node: Node) -> None:
+    """The answer about a volume may be faster than the rest of the pass that asked."""
+    node.storage = storage = AnsweringStorage()
+    node.host.mounts = (WANTED,)
+    turning = Turning(node)
+    storage.turning = turning
+    turning.loop.first_pass()
+    assert storage.reads == 1
+    turned(turning)
+    assert storage.reads == 2
+    turned(turning)
+    assert storage.reads == 2
 
 
 def test_mounts_are_judged_again_when_more_is_known_of_them(node: Node) -> None:
