@@ -152,12 +152,13 @@ class Survey:
         """Observe with the routes to all servers; a mount seen for the first time asks twice."""
         known = [item.address for item in self._known.endpoints]
         known += [self._tools.api_server[0]] if self._tools.api_server else []
-        asked = {*known, *self._mounted}
-        state = self._tools.host.observe([*known, *self._mounted])
+        asked = [*known, *self._mounted]
+        state = self._tools.host.observe(asked)
         mounted = from_mounts(state.mounts, state.addresses)
-        self._mounted = tuple(dict.fromkeys(item.address for item in mounted))
-        if not asked.issuperset(self._mounted):
-            state = self._tools.host.observe([*known, *self._mounted])
+        servers = tuple(dict.fromkeys(item.address for item in mounted))
+        if not set(asked).issuperset(servers):
+            state = self._tools.host.observe([*known, *servers])
+        self._mounted = servers  # last, and never read again above: the other thread looks, too
         if self._policy.is_measured and state.mounts:
             from agent import measure  # noqa: PLC0415 - the default size needs no measurement
 

@@ -53,10 +53,10 @@ class Writer:
             return self._converge(scene)
 
     def _is_overtaken(self, scene: Scene) -> bool:
-        """Return whether the other thread may have written what is planned since the look."""
+        """Return whether the other thread may have written to what is planned since the look."""
         journal = self._survey.open_journal(scene.state)
         changes = [one for one in scene.plan.changes if isinstance(one, ReadAheadChange)]
-        return any(journal.has_written(change) for change in changes)
+        return any(journal.knows(change) for change in changes)
 
     def _converge(self, scene: Scene) -> tuple[Scene, tuple[Change, ...], tuple[Finding, ...]]:
         applied: list[Change] = []

@@ -278,6 +278,22 @@ def test_auto_is_tended_too(node: Node) -> None:
     assert [change.after for change in tuner.tend_mounts()] == ["8192"]
 
 
+def test_auto_never_lowers_what_the_watch_found_larger_since_the_look(node: Node) -> None:
+    """The first look comes before the mount's connection shows its delay, the watch after."""
+    node.config = replace(node.config, read_ahead_kib="auto")
+    node.prober.opened = [opened(mtu=9000, min_rtt_seconds=0.001)]
+    node.speeds = {LinkName("eth1"): 10_000}
+    tuner = tuned(node)
+
+    def watch() -> None:
+        node.prober.opened = [opened(mtu=9000, min_rtt_seconds=0.01)]
+        assert [change.after for change in tuner.tend_mounts()] == ["8192"]
+
+    node.host.mount()
+    assert tuner.repair(before_write=watch).applied == ()
+    assert kib(node) == 8192
+
+
 def test_auto_without_a_list_of_connections_takes_the_default(node: Node) -> None:
     """A kernel that cannot list them keeps nobody from reading ahead."""
     node.config = replace(node.config, read_ahead_kib="auto")
