@@ -44,10 +44,12 @@ class VolumeReader:
 
     def known(self, names: Collection[str]) -> tuple[Mapping[str, Volume], str]:
         """Return the volumes of these names that were read, and why others could not be."""
+        is_reading = self._is_reading  # first: what the thread finds from now on must not be lost
         known = {name: self._known[name] for name in names if name in self._known}
         missing = [name for name in names if name not in known]
-        self._known = known  # what is mounted again later is read again
-        if missing and not self._is_reading and self._is_allowed() and self._is_due():
+        if not is_reading:
+            self._known = known  # what is mounted again later is read again
+        if missing and not is_reading and self._is_allowed() and self._is_due():
             self._is_reading = True
             self._thread = threading.Thread(
                 target=self._read, args=(missing,), name="volume-reader", daemon=True

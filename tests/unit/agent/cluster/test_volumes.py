@@ -2,8 +2,8 @@
 
 import json
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -71,6 +71,40 @@ def test_a_volume_is_read_once_and_told(api: FakeApi, reading: Reading) -> None:
     assert reading.known("models") == ({"models": VOLUME}, "")
     assert reading.known("models") == ({"models": VOLUME}, "")
     assert volume_requests(api) == ["/api/v1/persistentvolumes/models"]
+
+
+class Names(list[str]):
+    """Names beside which something happens when they are gone through for the second time."""
+
+    meanwhile: Callable[[], None]
+    looks = 0
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through them."""
+        self.looks += 1
+        if self.looks == 2:
+            self.meanwhile()
+        return super().__iter__()
+
+
+def test_what_is_read_during_a_question_is_kept(api: FakeApi, reading: Reading) -> None:
+    """The answer comes between two lines of the loop's look at what is known."""
+    is_asked = threading.Event()
+
+    def hold() -> None:
+        assert is_asked.wait(10)
+
+    def answer() -> None:
+        is_asked.set()
+        reading.wait()
+
+    api.faults.append(replace(FOUND, before=hold))
+    reading.known("models")
+    names = Names(["models"])
+    names.meanwhile = answer
+    assert reading.reader.known(names) == ({}, "")
+    assert reading.known("models") == ({"models": VOLUME}, "")
+    assert len(volume_requests(api)) == 1
 
 
 def test_nothing_is_asked_before_it_may(api: FakeApi, reading: Reading) -> None:
