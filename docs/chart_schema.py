@@ -26,14 +26,35 @@ def values_schema() -> str:
 
 def schema_of_values(values: Iterable[Value]) -> Schema:
     """Return the schema: closed at every section, `global` apart, which parent charts add."""
-    root = closed({})
+    root = _section()
     for value in values:
         section = root
         for name in value.path[:-1]:
-            section = section["properties"].setdefault(name, closed({}))
-        section["properties"][value.path[-1]] = _of(value)
+            _require(section, name)
+            section = section["properties"].setdefault(name, _section())
+        made = section["properties"][value.path[-1]] = _of(value)
+        if _is_never_empty(made):
+            _require(section, value.path[-1])
     root["properties"]["global"] = {"type": "object", "description": "Of a parent chart."}
     return {"$schema": "http://json-schema.org/draft-07/schema#", **root}
+
+
+def _section() -> Schema:
+    return {**closed({}), "required": []}
+
+
+def _require(section: Schema, name: str) -> None:
+    if name not in section["required"]:
+        section["required"].append(name)
+
+
+def _is_never_empty(schema: Schema) -> bool:
+    """Return whether `null`, which takes a value away, is not as good as an empty one."""
+    kind = schema.get("type")
+    refusing = {"string": ("minLength", "pattern"), "array": ("minItems",), "object": ()}
+    if not isinstance(kind, str) or kind not in refusing:
+        return True
+    return any(word in schema for word in refusing[kind])
 
 
 def _of(value: Value) -> Schema:

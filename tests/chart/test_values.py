@@ -1,7 +1,7 @@
 """Wrong values are refused by Helm itself, with the name of the field."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,51 @@ def test_a_section_with_nothing_in_it_is_an_empty_one(version: int) -> None:
     assert ran.returncode == 0, ran.stderr
     with_resources = chart.render({"agent": {"resources": None}, **on}, version=version)
     assert chart.decode(ran.stdout) == with_resources
+
+
+def nulls(values: Mapping[str, Any], paths: Iterable[tuple[str, ...]]) -> dict[str, Any]:
+    """Return values with a null at each of these paths."""
+    made = merged(values, {})
+    for path in paths:
+        put(made, path, value=None)
+    return made
+
+
+@pytest.mark.parametrize("version", chart.VERSIONS)
+def test_a_value_that_is_empty_anyway_may_be_taken_away(version: int) -> None:
+    """And nothing is made of it: no volume of a Secret without a name."""
+    empty = [one.path for one in shipped() if one.default in ("", [], {})]
+    assert chart.render(nulls({}, empty), version=version) == chart.shipped(version)
+
+
+def test_lists_and_maps_may_be_taken_away_where_all_is_on() -> None:
+    """As an empty one would be."""
+    empty = {one.path: one.default for one in shipped() if one.default in ([], {})}
+    empty.pop(("webhook", "hooks", "nodes", "selector"))
+    on = all_on(OVERRIDING)
+    nothing = chart.render(nulls(on, empty))
+    for path, default in empty.items():
+        put(on, path, value=default)
+    assert nothing == chart.render(on)
+
+
+@pytest.mark.parametrize("version", chart.VERSIONS)
+def test_a_switch_or_number_that_is_taken_away_is_missed_by_its_name(version: int) -> None:
+    """Else it would be off, or 0, and nobody had said so."""
+    paths = [one.path for one in shipped() if isinstance(one.default, bool | int)]
+    ran = chart.rendered(nulls({}, paths), version=version)
+    assert "missing propert" in ran.stderr
+    assert [path for path in paths if f"'{path[-1]}'" not in ran.stderr] == []
+
+
+@pytest.mark.parametrize("version", chart.VERSIONS)
+def test_a_section_that_is_taken_away_is_missed_by_its_name(version: int) -> None:
+    """Whoever wants no monitoring says so to each part of it."""
+    sections = {one.path[:depth] for one in shipped() for depth in range(1, len(one.path))}
+    for depth in (1, 2, 3):
+        paths = [one for one in sections if len(one) == depth]
+        ran = chart.rendered(nulls({}, paths), version=version)
+        assert [path for path in paths if f"'{path[-1]}'" not in ran.stderr] == []
 
 
 def test_a_parent_chart_may_add_its_globals() -> None:

@@ -140,5 +140,26 @@ def test_sections_are_closed_and_values_are_typed_by_their_defaults() -> None:
     text = '# -- A.\na: 1\nb:\n  # -- C.\n  # @schema {"minimum": 2}\n  c: 3\n'
     schema = schema_of_values(read(text))
     assert takes(schema, {"a": 5, "b": {"c": 2}, "global": {"x": 1}})
-    for wrong in ({"a": "5"}, {"b": {"c": 1}}, {"b": {"d": 1}}, {"c": 1}):
-        assert not takes(schema, wrong)
+    for wrong in ({"a": "5"}, {"b": {"c": 1}}, {"b": {"c": 2, "d": 1}}, {"c": 1}):
+        assert not takes(schema, {"a": 1, "b": {"c": 2}, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("written", "is_missed"),
+    [
+        ("a: 1", True),
+        ("a: false", True),
+        ("a: x", False),
+        ('# @schema {"pattern": "^x"}\na: x', True),
+        ("a: [x]", False),
+        ('# @schema {"minItems": 1}\na: [x]', True),
+        ("a: {}", False),
+    ],
+)
+def test_a_value_is_missed_where_an_empty_one_would_be_no_answer(
+    written: str,
+    is_missed: bool,  # noqa: FBT001
+) -> None:
+    """Helm takes a value away where a person writes `null`."""
+    schema = schema_of_values(read(f"# -- A.\n{written}\n"))
+    assert takes(schema, {}) is not is_missed

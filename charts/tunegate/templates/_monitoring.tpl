@@ -48,7 +48,7 @@ prometheus.io/path: /metrics
 {{- if not (has .alert $wish.disabled) -}}
 {{- $_ := set . "expr" (regexReplaceAll "key=~\"[^\"]*\"" .expr (printf "key=~%q" $keys)) -}}
 {{- $_ := set .annotations "runbook_url" (printf "%s/%s.md" (trimSuffix "/" $wish.runbookUrl) .alert) -}}
-{{- $_ := set . "labels" (merge .labels $wish.ruleLabels) -}}
+{{- $_ := set . "labels" (merge .labels (default dict $wish.ruleLabels)) -}}
 {{- $rules = append $rules . -}}
 {{- end -}}
 {{- end -}}

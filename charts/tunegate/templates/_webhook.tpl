@@ -33,7 +33,7 @@
 {{- if .Values.webhook.certificates.certManager.enabled }}
 {{- include "tunegate.webhookName" . }}-tls
 {{- else }}
-{{- .Values.webhook.certificates.existingSecret }}
+{{- default "" .Values.webhook.certificates.existingSecret }}
 {{- end }}
 {{- end }}
 
@@ -96,7 +96,7 @@ Namespaces that are asked about; AKS marks its own by the last two labels. Call 
 */}}
 {{- define "tunegate.webhookNamespaces" -}}
 {{- $root := index . 0 -}}
-{{- $out := concat (list "kube-system" "kube-public" "kube-node-lease" $root.Release.Namespace) $root.Values.webhook.excludedNamespaces | uniq -}}
+{{- $out := concat (list "kube-system" "kube-public" "kube-node-lease" $root.Release.Namespace) (default list $root.Values.webhook.excludedNamespaces) | uniq -}}
 matchExpressions:
   - key: kubernetes.io/metadata.name
     operator: NotIn
