@@ -188,6 +188,10 @@ class Survey:
         journal = self.open_journal(state)
         self.journal = journal.record(changes, gone=_gone(journal, state))
 
+    def lacks_mounts(self, state: HostState) -> bool:
+        """Return whether the journal knows mounts that this state does not: gone, or newer."""
+        return bool(_gone(self.open_journal(state), state))
+
     def keep_ceilings(self) -> None:
         """Write down the ceilings, for the next start; raises JournalError."""
         if self.journal and (self.ceilings or self.journal.ceilings):

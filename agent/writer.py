@@ -53,10 +53,12 @@ class Writer:
             return self._converge(scene)
 
     def _is_overtaken(self, scene: Scene) -> bool:
-        """Return whether the other thread may have written to what is planned since the look."""
+        """Return whether the other thread may have written since the look."""
+        changes = scene.plan.changes
+        if changes and self._survey.lacks_mounts(scene.state):
+            return True  # to record by such a state would forget them
         journal = self._survey.open_journal(scene.state)
-        changes = [one for one in scene.plan.changes if isinstance(one, ReadAheadChange)]
-        return any(journal.knows(change) for change in changes)
+        return any(journal.knows(one) for one in changes if isinstance(one, ReadAheadChange))
 
     def _converge(self, scene: Scene) -> tuple[Scene, tuple[Change, ...], tuple[Finding, ...]]:
         applied: list[Change] = []

@@ -70,6 +70,21 @@ def test_a_mount_that_its_watch_raised_since_the_look_is_not_written_again(node:
     assert raised == [TARGET, TARGET]
 
 
+def test_a_mount_that_its_watch_raised_since_the_look_stays_in_the_journal(node: Node) -> None:
+    """The loop writes something else: what its look did not show is new, and not gone."""
+    tuner = tuned(node)
+
+    def watch() -> None:
+        node.host.mount()
+        tuner.tend_mounts()
+
+    node.host.set_mtu("eth1", 1500)
+    assert len(tuner.repair(before_write=watch).drifts) == 1
+    assert TARGET in {item.target for item in load(node.folder, node.host.boot_id).originals}
+    tuner.revert()
+    assert kib(node) == 128
+
+
 def test_what_was_lowered_again_since_the_watch_raised_it_is_drift(node: Node) -> None:
     """The value of now decides, not what the look saw."""
     tuner = tuned(node)
