@@ -93,9 +93,13 @@ class Ping:
         while any(size not in self._heard for size in sizes):
             left = end - time.monotonic()
             if left <= 0 or not self._poller.poll(left * 1000):
-                return False
+                break
             self._receive()
-        return True
+        for _ in self._sizes:  # what came in time, though this process was not let on
+            if not self._poller.poll(0):
+                break
+            self._receive()
+        return all(size in self._heard for size in sizes)
 
     def ask(self, sizes: Sequence[int], seconds: float) -> tuple[Echo, ...]:
         """
