@@ -26,10 +26,13 @@ DANGEROUS: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
             "webhook": {
                 "replicas": 1,
                 "hooks": {"pods": False},
+                "hostNetwork": True,
+                "podDisruptionBudget": {"maxUnavailable": "0%"},
                 "config": {"storage": {"enabled": False}},
                 "certificates": {"existingSecret": "mine"},
             },
             "uninstall": {"enabled": False},
+            "networkPolicy": {"enabled": True},
         },
         (
             "gate.taints",
@@ -40,11 +43,21 @@ DANGEROUS: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
             "agent.gpuLabels",
             "agent.resources.limits.cpu",
             "webhook.replicas",
+            "networkPolicy.enabled",
+            "webhook.podDisruptionBudget.maxUnavailable",
             "webhook.hooks.pods",
             "webhook.certificates.caBundle",
             "no NFS server",
             "uninstall.enabled",
         ),
+    ),
+    "agents everywhere": (
+        {"agent": {"affinity": {"podAntiAffinity": {}, "nodeAffinity": {}}}},
+        ("agent.affinity",),
+    ),
+    "an affinity and a selector": (
+        {"agent": {"affinity": {"podAntiAffinity": {}}, "nodeSelector": {"pool": "gpu"}}},
+        (),
     ),
     "policies of the API server": (
         {"mutatingAdmissionPolicy": {"enabled": True}},
@@ -78,6 +91,7 @@ def test_the_shipped_values_cause_no_warning(
         "startup-taint.cluster-autoscaler.kubernetes.io/network-not-tuned:NoSchedule",
         "kubectl get nodes -L tunegate.io/network,tunegate.io/mtu",
         f"helm test notes --namespace helm{version}",
+        "https://github.com/tunegate/tunegate#from-your-laptop",
     ):
         assert word in said
 

@@ -44,6 +44,8 @@ WRONG: Mapping[str, tuple[Mapping[str, Any], str]] = {
         {"gate": {"taints": ["example.com/closed=true:NoSchedule"]}},
         "/gate/taints/0",
     ),
+    "an upgrade that replaces nothing": ({"agent": {"maxUnavailable": 0}}, "maxUnavailable"),
+    "no share at all": ({"agent": {"maxUnavailable": "0%"}}, "maxUnavailable"),
     "a pull policy": ({"agent": {"image": {"pullPolicy": "Maybe"}}}, "/agent/image/pullPolicy"),
 }
 

@@ -40,6 +40,8 @@
 {{- end -}}
 {{- if not (or $agent.gpuLabels $agent.nodeSelector $agent.affinity) -}}
 {{- $found = append $found "agent.gpuLabels is empty and there is no selector: agents run on, and tune, every Linux node." -}}
+{{- else if and $agent.affinity (not $agent.nodeSelector) (not (dig "nodeAffinity" "requiredDuringSchedulingIgnoredDuringExecution" dict $agent.affinity)) -}}
+{{- $found = append $found "agent.affinity replaces gpuLabels and requires nothing of a node: agents run on, and tune, every Linux node." -}}
 {{- end -}}
 {{- if dig "limits" "cpu" "" (default dict $agent.resources) -}}
 {{- $found = append $found "agent.resources.limits.cpu is set: throttling lengthens the time that each new node is closed." -}}
@@ -56,6 +58,13 @@
 
 {{- if and $webhook.enabled (eq (int $webhook.replicas) 1) (not $webhook.autoscaling.enabled) -}}
 {{- $found = append $found "webhook.replicas is 1: pods that are created while it restarts are left as they are." -}}
+{{- end -}}
+{{- if and $webhook.enabled $webhook.hostNetwork .Values.networkPolicy.enabled -}}
+{{- $found = append $found "networkPolicy.enabled beside webhook.hostNetwork makes no policy: none holds on a node's own network, so the webhook's ports can be reached from everywhere." -}}
+{{- end -}}
+{{- $budget := $webhook.podDisruptionBudget -}}
+{{- if and $webhook.enabled $budget.enabled (eq (trimSuffix "%" (toString $budget.maxUnavailable)) "0") -}}
+{{- $found = append $found "webhook.podDisruptionBudget.maxUnavailable is 0: no node with a replica can be drained." -}}
 {{- end -}}
 {{- with $webhook.certificates -}}
 {{- if and $webhook.enabled .existingSecret (not .caBundle) -}}
