@@ -27,13 +27,18 @@ def drifts_in(applied: Sequence[Change], before: Scene | None) -> tuple[Change, 
     """Return which changes of a pass gave a target back what it had after the pass ``before``."""
     if before is None:
         return ()
-    had = {change.target: value_held(change, before.state) for change in applied}
+    had = {_very_target(change): value_held(change, before.state) for change in applied}
     drifts = []
     for change in applied:
-        if had[change.target] == change.after:
+        if had[_very_target(change)] == change.after:
             drifts.append(change)
-        had[change.target] = change.after
+        had[_very_target(change)] = change.after
     return tuple(drifts)
+
+
+def _very_target(change: Change) -> tuple[str, int]:
+    """Return what tells two mounts apart that had the same number one after the other."""
+    return change.target, change.superblock if isinstance(change, ReadAheadChange) else 0
 
 
 @dataclass(frozen=True, slots=True)
