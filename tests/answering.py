@@ -15,6 +15,7 @@ class Server(ThreadingHTTPServer):
     """Gives one prepared answer to whatever is asked, and keeps what was asked."""
 
     daemon_threads = True
+    request_queue_size = 128  # with a short one the kernel drops what comes at once, for seconds
 
     def __init__(self) -> None:
         """Listen on loopback."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.webhook_server.running import Webhook
 
-TIMEOUT_SECONDS = 20.0
+TIMEOUT_SECONDS = 60.0
 JSON = "application/json"
 
 

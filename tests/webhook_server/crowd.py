@@ -48,7 +48,7 @@ class Crowd:
         for thread in self._threads:
             thread.join()
 
-    def wait_for(self, answers: int, seconds: float = 20.0) -> None:
+    def wait_for(self, answers: int, seconds: float = 60.0) -> None:
         """Wait until so many answers have come."""
         end = time.monotonic() + seconds
         while self.answers.total() < answers and time.monotonic() < end:

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,9 @@ from typing import Any
 
 from tests.lab.pki import Authority
 
-START_SECONDS = 30.0
-END_SECONDS = 30.0
+START_SECONDS = 60.0
+END_SECONDS = 60.0
+WAIT_SECONDS = 60.0
 PREFIX = "TUNEGATE_WEBHOOK_"
 
 
@@ -54,6 +55,18 @@ class Webhook:
         """Return how often something was refused for a reason."""
         return self.metric("tunegate_webhook_refused_total", reason=reason)
 
+    def await_idle(self) -> None:
+        """Wait until nothing is held: an answer is there a moment before it is forgotten."""
+        await_that(lambda: self._held() == (0, 0), "nothing is held")
+
+    def _held(self) -> tuple[float, float]:
+        name = "tunegate_webhook_reviews_in_flight", "tunegate_webhook_held_bytes"
+        return self.metric(name[0]), self.metric(name[1])
+
+    def await_ending(self) -> None:
+        """Wait until it has heard a signal, and says so."""
+        await_that(lambda: self.ask("/readyz") == (503, "server: ends\n"), "it ends")
+
     @property
     def resident_kib(self) -> int:
         """Return its resident memory."""
@@ -73,6 +86,14 @@ class Webhook:
         return self.popen.wait(END_SECONDS)
 
 
+def await_that(is_so: Callable[[], bool], what: str) -> None:
+    """Wait until something is so; raises AssertionError with `what`."""
+    end = time.monotonic() + WAIT_SECONDS
+    while not is_so():
+        assert time.monotonic() < end, f"never: {what}"
+        time.sleep(0.02)
+
+
 @contextmanager
 def running(
     folder: Path,
@@ -90,7 +111,7 @@ def running(
         "TLS_CERTIFICATE_FILE": pair.certificate,
         "TLS_KEY_FILE": pair.key,
         "DRAIN_PROPAGATION_SECONDS": 0,
-        "DRAIN_STOP_SECONDS": 5,
+        "DRAIN_STOP_SECONDS": 30,
         **(settings or {}),
     }
     inherited = {key: value for key, value in os.environ.items() if "TUNEGATE" not in key}

@@ -3,14 +3,13 @@
 import shutil
 import socket
 import ssl
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.lab.pki import Authority
 from tests.webhook_server.caller import calling, encoded
-from tests.webhook_server.running import Webhook, running
+from tests.webhook_server.running import Webhook, await_that, running
 
 
 def versions(webhook: Webhook, only: ssl.TLSVersion) -> str | None:
@@ -70,10 +69,7 @@ def test_without_a_certificate_it_waits_and_says_so(tmp_path: Path) -> None:
 
 def wait_until_ready(webhook: Webhook) -> None:
     """Wait for the next look at the files."""
-    end = time.monotonic() + 20
-    while webhook.ask("/readyz")[0] != 200 and time.monotonic() < end:
-        time.sleep(0.1)
-    assert webhook.ask("/readyz")[0] == 200
+    await_that(lambda: webhook.ask("/readyz")[0] == 200, "it is ready")
 
 
 def test_a_new_pair_is_taken_up_and_half_a_pair_is_not(tmp_path: Path) -> None:
@@ -83,16 +79,13 @@ def test_a_new_pair_is_taken_up_and_half_a_pair_is_not(tmp_path: Path) -> None:
         other = Authority.create(tmp_path / "other").server("other", ["localhost"])
         files = tmp_path / "pki"
         shutil.copy(other.key, files / "webhook.key")
-        end = time.monotonic() + 20
-        refused = "tunegate_webhook_certificate_loads_total"
-        while not webhook.metric(refused, result="refused") and time.monotonic() < end:
-            time.sleep(0.1)
+        loads = "tunegate_webhook_certificate_loads_total"
+        await_that(lambda: webhook.metric(loads, result="refused") > 0, "half a pair is seen")
         with calling(webhook) as still:
             assert still.stream.getpeercert(binary_form=True) == first
         shutil.copy(other.certificate, files / "webhook.crt")
         webhook.context.load_verify_locations(tmp_path / "other" / "ca.crt")
-        while webhook.metric(refused, result="loaded") < 2 and time.monotonic() < end:
-            time.sleep(0.1)
+        await_that(lambda: webhook.metric(loads, result="loaded") > 1, "the new pair is loaded")
         with calling(webhook) as new:
             assert new.stream.getpeercert(binary_form=True) != first
         assert old.post(encoded()).status == 200

@@ -2,6 +2,7 @@
 
 import io
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -286,11 +287,18 @@ def test_an_outage_empties_nothing() -> None:
         CONFIG_MAPS,
         {"metadata": {"name": "storage"}, "data": {names.STORAGE_ENDPOINTS_KEY: "nas\n"}},
     )
-    api.refusals = [ApiError(500, "InternalError", "etcd")] * 9
     kept = Kept(api, Leading())
+    original, asked = api.list_pages, Counter[str]()
+
+    def refused(path: str, *arguments: object) -> Iterator[Json]:
+        asked[path] += 1
+        if path != NODES:
+            raise ApiError(500, "InternalError", "etcd")
+        return original(path, *arguments)  # type: ignore[arg-type]  # as it came
+
+    api.list_pages = refused  # type: ignore[method-assign,assignment]  # etcd lacks its quorum
     with running(kept.part.run):
-        eventually(lambda: not api.refusals)
-        api.down = True
+        eventually(lambda: min(asked[VOLUMES], asked[CLASSES]) > 3)
         assert kept.hosts() == {"nas"}
 
 
@@ -320,7 +328,7 @@ def test_only_the_leader_writes() -> None:
         leading.term = Term(1, 0)
         eventually(lambda: kept.hosts() == {"10.0.0.1"})
         leading.term = None
-        eventually(lambda: kept.counts[-1] == 0)
+        eventually(lambda: kept.counts[-1:] == [0])
         assert all(watches == [] for watches in api.watches.values())
     assert ("POST", CONFIG_MAPS) in api.requests
 
