@@ -70,12 +70,14 @@ DANGEROUS: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
 }
 
 
-def notes(server: Server, lab_dir: LabDir, values: Mapping[str, Any], version: int) -> str:
+def notes(
+    server: Server, lab_dir: LabDir, values: Mapping[str, Any], version: int, namespace: str = ""
+) -> str:
     """Return what an installation with these values would print."""
     file = lab_dir.path / "values.json"
     file.write_text(json.dumps(values), encoding="utf-8")
     args = ("install", "notes", str(chart.CHART), "--dry-run=server", "--values", str(file))
-    ran = helm(server, *args, version=version)
+    ran = helm(server, *args, version=version, namespace=namespace)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.partition("NOTES:")[2]
 
@@ -107,3 +109,14 @@ def test_each_dangerous_value_is_warned_of(
     assert len(warned) == len(words)
     for word in words:
         assert [line for line in warned if line.startswith(f"WARNING: {word}")], word
+
+
+def test_a_release_among_peoples_own_pods_is_warned_of(
+    newest_server: Server, lab_dir: LabDir
+) -> None:
+    """Its own namespace is never looked at, and `default` is where Helm installs unless told."""
+    said = notes(newest_server, lab_dir, {}, 4, namespace="default")
+    (warned,) = [line for line in said.splitlines() if line.startswith("WARNING: ")]
+    assert "the release is in namespace default" in warned
+    without = notes(newest_server, lab_dir, {"webhook": {"enabled": False}}, 4, namespace="default")
+    assert "release is in" not in without

@@ -56,6 +56,9 @@
 {{- $found = append $found "gate.taints has no key that begins with startup-taint.cluster-autoscaler.kubernetes.io/: with any other one cluster-autoscaler never scales the pool up from zero, or buys a second node." -}}
 {{- end -}}
 
+{{- if and $webhook.enabled (eq .Release.Namespace "default") -}}
+{{- $found = append $found "the release is in namespace default, and pods of a release's own namespace are never injected: install it in a namespace of its own, or let no vLLM pod run here." -}}
+{{- end -}}
 {{- if and $webhook.enabled (eq (int $webhook.replicas) 1) (not $webhook.autoscaling.enabled) -}}
 {{- $found = append $found "webhook.replicas is 1: pods that are created while it restarts are left as they are." -}}
 {{- end -}}
