@@ -31,6 +31,8 @@ APPLY_PATCH = "application/apply-patch+yaml"
 
 _CLONE_NEWNET = 0x40000000
 _POLL_SECONDS = 0.05
+PATIENCE_SECONDS = 60.0
+"""How long one answer is waited for: a machine that is busy or stands still may take long."""
 
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -104,7 +106,7 @@ class ApiClient:
         body: object = None,
         *,
         content_type: str = JSON,
-        timeout_seconds: float = 10.0,
+        timeout_seconds: float = PATIENCE_SECONDS,
     ) -> tuple[int, Object]:
         """Send one request on a connection of its own and return (status, decoded body).
 
@@ -117,7 +119,7 @@ class ApiClient:
         return answer.status, answer.body
 
     @contextlib.contextmanager
-    def session(self, timeout_seconds: float = 10.0) -> Iterator["Session"]:
+    def session(self, timeout_seconds: float = PATIENCE_SECONDS) -> Iterator["Session"]:
         """Give one connection for many requests; it is opened by the first."""
         connection = _NamespaceConnection(self.endpoint, self._tls(), timeout_seconds)
         with contextlib.closing(connection):
@@ -159,11 +161,11 @@ class ApiClient:
             self.post(collection_path(one), one)
 
     def wait_for(
-        self, path: str, predicate: Callable[[Object], bool], timeout_seconds: float = 20.0
+        self, path: str, predicate: Callable[[Object], bool], timeout_seconds: float = 120.0
     ) -> Object:
         """Read `path` until the predicate holds and return that state.
 
-        Before the object exists the predicate is given `{}`.
+        Before the object exists the predicate is given `{}`; any other answer says nothing of it.
 
         :raises TimeoutError: it did not hold in time; the message ends with the last state.
         """
@@ -171,7 +173,7 @@ class ApiClient:
         while True:
             status, state = self.request("GET", path)
             found = state if status == http.client.OK else {}
-            if predicate(found):
+            if status in (http.client.OK, http.client.NOT_FOUND) and predicate(found):
                 return found
             if time.monotonic() > deadline:
                 message = f"{path} is not as awaited after {timeout_seconds} s: {state}"
@@ -180,7 +182,7 @@ class ApiClient:
 
     @contextlib.contextmanager
     def watch(
-        self, path: str, name: str, timeout_seconds: float = 30.0, *, until_gone: bool = False
+        self, path: str, name: str, timeout_seconds: float = 120.0, *, until_gone: bool = False
     ) -> Iterator[Iterator[Object]]:
         """Open a watch on one object of the collection at `path`; give its states as they come.
 

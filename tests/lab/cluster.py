@@ -33,7 +33,7 @@ TOOLS: Final = (*NETWORK_TOOLS, *NFS_TOOLS, *node.TOOLS)
 POD_RANGES: Final = {"gpu-0": "10.63.0.0/24", "solo-0": "10.63.1.0/24"}
 GPU_LABELS: Final = {"doks.digitalocean.com/gpu-brand": "nvidia"}
 """As DigitalOcean's GPU nodes have it when they register."""
-_HELM_SECONDS = 300.0
+_HELM_SECONDS = 360.0
 
 
 class Cluster:
@@ -82,7 +82,7 @@ class Cluster:
         return self.control_plane.admin
 
     def kubectl(
-        self, *args: str, check: bool = True, timeout_seconds: float = 60.0
+        self, *args: str, check: bool = True, timeout_seconds: float = 180.0
     ) -> subprocess.CompletedProcess[str]:
         """Run kubectl as administrator; raises with its error output unless told not to."""
         done = self.control_plane.kubectl(*args, timeout_seconds=timeout_seconds)

@@ -22,8 +22,8 @@ SERVICE_RANGE = "10.61.0.0/16"
 _SERVICE_ADDRESS = "10.61.0.1"
 _ETCD_PORT = 2379
 _POLL_SECONDS = 0.05
-_START_SECONDS = 60.0
-_STOP_SECONDS = 5.0
+_START_SECONDS = 180.0
+_STOP_SECONDS = 60.0
 
 
 class ControlPlaneError(Exception):
@@ -80,7 +80,7 @@ class ControlPlane:
     def start(self) -> None:
         """Bring all parts up; back when a pod could be created.
 
-        :raises ControlPlaneError: a part ended by itself or was not ready within a minute.
+        :raises ControlPlaneError: a part ended by itself or was not ready within three minutes.
         """
         self.start_alone()
         self._start_controllers()
@@ -172,7 +172,7 @@ class ControlPlane:
         return str(answer["status"]["token"])
 
     def kubectl(
-        self, *args: str, timeout_seconds: float = 60.0
+        self, *args: str, timeout_seconds: float = 180.0
     ) -> subprocess.CompletedProcess[str]:
         """Run kubectl as admin inside the namespace; the caller looks at `returncode`."""
         command = ["nsenter", f"--net=/var/run/netns/{self._netns}", str(binaries.find("kubectl"))]
@@ -262,8 +262,9 @@ class ControlPlane:
         self._processes[name] = self._lab_dir.spawn(name, argv, netns=self._netns)
 
     def _ready(self) -> bool:
-        status, _ = self.admin.request("GET", "/readyz")
-        return status == 200
+        # its own Service is written a moment after it says that it is ready
+        paths = ("/readyz", "/api/v1/namespaces/default/endpoints/kubernetes")
+        return all(self.admin.request("GET", path)[0] == 200 for path in paths)
 
     def _has_default_account(self) -> bool:
         status, _ = self.admin.request("GET", "/api/v1/namespaces/default/serviceaccounts/default")

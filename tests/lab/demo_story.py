@@ -26,7 +26,7 @@ SYSCTLS = (
     *("net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem", "net.ipv4.tcp_mtu_probing"),
     *("net.ipv4.tcp_window_scaling", "net.core.rmem_max", "net.core.wmem_max"),
 )
-STEP_SECONDS = 30.0
+STEP_SECONDS = 120.0
 PROGRAM = str(Path(sys.executable).parent / "tunegate-agent")
 
 
@@ -75,7 +75,10 @@ class Story:
         }
         mtu = self._expect_mtu(PLAIN_MTU)
         before = {key: self._node.sysctl(key) for key in SYSCTLS}
-        with self._admin.watch(NODES, NODE) as nodes, self._admin.watch(PODS, POD) as pods:
+        with (
+            self._admin.watch(NODES, NODE, STEP_SECONDS) as nodes,
+            self._admin.watch(PODS, POD, STEP_SECONDS) as pods,
+        ):
             self._screen.command(f"tunegate-agent run   # TUNEGATE_STORAGE_ENDPOINTS={NFS_ADDRESS}")
             began = time.monotonic()
             agent = self._node.spawn(AGENT, [PROGRAM, "run"], environment)

@@ -20,12 +20,16 @@ def everything(api: ApiClient) -> set[str]:
 
 
 def node_marks(api: ApiClient) -> dict[str, Object]:
-    """Return what Nodes show besides what their kubelets refresh."""
+    """Return what Nodes show besides what their kubelets refresh and the node controller adds."""
     return {
         node["metadata"]["name"]: {
             "labels": node["metadata"].get("labels", {}),
             "annotations": node["metadata"].get("annotations", {}),
-            "taints": node["spec"].get("taints", []),
+            "taints": [
+                one
+                for one in node["spec"].get("taints", [])
+                if not one["key"].startswith("node.kubernetes.io/")
+            ],
             "conditions": sorted(
                 (one["type"], one["status"]) for one in node["status"].get("conditions", [])
             ),

@@ -41,7 +41,7 @@ class Namespace:
         *,
         check: bool = True,
         input_text: str | None = None,
-        timeout_seconds: float = 60.0,
+        timeout_seconds: float = 180.0,
         env: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in it and return what it printed; raises with its error output."""

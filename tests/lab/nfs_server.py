@@ -24,9 +24,9 @@ FILE_TEXT = "the weights of a small model\n"
 RPC_NULL_CALL = struct.pack("!11I", 0x80000000 | 40, 1, 0, 2, 100003, 4, 0, 0, 0, 0, 0)
 """One record of ONC RPC (RFC 5531): procedure NULL of NFS version 4, without credentials."""
 
-START_SECONDS = 20.0
+START_SECONDS = 120.0
 _POLL_SECONDS = 0.01
-_ANSWER_SECONDS = 1.0
+_ANSWER_SECONDS = 10.0
 _CONFIG = """\
 NFS_CORE_PARAM {{ Protocols = 4; NFS_Port = {port}; Enable_UDP = false;
   Enable_NLM = false; Enable_RQUOTA = false; }}
@@ -73,7 +73,7 @@ class NfsServer:
         """
         Bring it up; back when it answers an RPC call.
 
-        Raises NfsServerError when it ends by itself or does not answer within 20 seconds.
+        Raises NfsServerError when it ends by itself or does not answer within two minutes.
         """
         argv = ["unshare", "--mount", "sh", "-euc", _LAUNCH, "sh", PROGRAM, "-F"]
         argv += ["-f", f"{self.folder}/ganesha.conf", "-p", f"{self.folder}/pid"]

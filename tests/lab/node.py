@@ -30,7 +30,7 @@ PROGRAMS: Final = (
     *("kube-proxy", "kubectl"),
 )
 TOOLS: Final = ("runc", "nsenter", "unshare", "tini", "mount", "nft")
-_START_SECONDS = 120.0
+_START_SECONDS = 240.0
 _POLL_SECONDS = 0.05
 # $1 the node's folder, $2 the lab's below /run, $3 the node's disk
 # what `ip netns` keeps open would outlive its name
@@ -137,10 +137,16 @@ class Node:
         self._processes.pop("kubelet").wait()
 
     def cut_power(self) -> None:
-        """End everything in it at once; twice does no harm."""
+        """End everything in it at once, containers too; twice does no harm."""
+        first = self._processes.get("first")
+        inner = _children_of(first.pid) if first else []
         for part in ("first", "kube-proxy"):
             if part in self._processes:
                 self._processes[part].kill()
+        # process 1 of a namespace is the last in there to be dead
+        deadline = time.monotonic() + _START_SECONDS
+        while any(map(sweep.start_time, inner)) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
         while self._processes:
             self._processes.popitem()[1].wait()
         remove_cgroup(self._cgroup)
@@ -167,7 +173,7 @@ class Node:
         return self._lab_dir.spawn(f"{name}-{self.name}", entered, env=merged)
 
     def run(
-        self, argv: Sequence[str], *, check: bool = True, timeout_seconds: float = 60.0
+        self, argv: Sequence[str], *, check: bool = True, timeout_seconds: float = 180.0
     ) -> subprocess.CompletedProcess[str]:
         """Run a command on it and return what it printed; raises with its error output."""
         done = subprocess.run(
@@ -300,4 +306,13 @@ def is_ready(node: Object, boot_id: str) -> bool:
 
 def _child_of(pid: int) -> int:
     """Return a process's only child: unshare and nsenter stay as the parent of what they run."""
-    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()[0])
+    return _children_of(pid)[0]
+
+
+def _children_of(pid: int) -> list[int]:
+    """Return a process's children, none where it has ended."""
+    try:
+        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    except OSError:
+        return []
+    return [int(one) for one in listed.split()]

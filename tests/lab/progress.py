@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TextIO
 
 TERMINAL_SECONDS = 1.0
@@ -15,11 +16,18 @@ class Progress:
     CI console gets a line every 15 s.
     """
 
-    def __init__(self, stream: TextIO | None = None, *, terminal: bool | None = None) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        terminal: bool | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Write to `stream` (standard error unless given)."""
+        self._clock = clock
         self._stream = stream or sys.stderr
         self._terminal = self._stream.isatty() if terminal is None else terminal
-        self._started = self._said = time.monotonic()
+        self._started = self._said = self._clock()
         self._open_line = False
 
     def line(self, text: str) -> None:
@@ -28,12 +36,12 @@ class Progress:
 
     def start(self, text: str) -> None:
         """Say that a step begins; its clock starts now."""
-        self._started = self._said = time.monotonic()
+        self._started = self._said = self._clock()
         self.line(text)
 
     def tick(self, text: str) -> None:
         """Give a sign of life for the running step, no more often than is useful."""
-        now = time.monotonic()
+        now = self._clock()
         if now - self._said < (TERMINAL_SECONDS if self._terminal else LOG_SECONDS):
             return
         self._said = now
@@ -45,7 +53,7 @@ class Progress:
 
     def seconds(self) -> float:
         """Return the seconds since the running step began."""
-        return time.monotonic() - self._started
+        return self._clock() - self._started
 
     def _write(self, text: str, *, open_line: bool = False) -> None:
         start_over = "\r\x1b[K" if self._open_line else ""

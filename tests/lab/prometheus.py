@@ -29,7 +29,7 @@ from tests.lab.process import LabDir, LabProcess
 PROGRAMS: Final = ("prometheus",)
 ADDRESS: Final = "127.0.0.1:9090"
 SCRAPE_SECONDS: Final = 1
-_WAIT_SECONDS: Final = 90.0
+_WAIT_SECONDS: Final = 180.0
 _POLL_SECONDS: Final = 0.1
 Json = dict[str, Any]
 
@@ -135,7 +135,7 @@ class Prometheus:
         with self._namespace.entered():
             try:
                 with urllib.request.urlopen(
-                    f"http://{ADDRESS}/api/v1/{path}{query}", timeout=30
+                    f"http://{ADDRESS}/api/v1/{path}{query}", timeout=60
                 ) as answer:
                     body = json.load(answer)
             except urllib.error.HTTPError as error:
@@ -175,8 +175,14 @@ class Prometheus:
 
     def await_query(self, expression: str, seconds: float = _WAIT_SECONDS) -> list[Json]:
         """Wait until an expression gives samples, and return them."""
-        self.await_true(lambda: bool(self.query(expression)), expression, seconds)
-        return self.query(expression)
+        found: list[Json] = []
+
+        def is_there() -> bool:
+            found[:] = self.query(expression)
+            return bool(found)
+
+        self.await_true(is_there, expression, seconds)
+        return found
 
     def _is_ready(self) -> bool:
         try:

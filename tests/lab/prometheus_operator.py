@@ -33,7 +33,7 @@ _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _IN_ITS_POD: Final = {"SHARD": "0", "POD_NAME": f"prometheus-{NAME}-0"}
 """What the operator's side-car fills in, from the environment of the pod."""
 _LISTENS = "127.0.0.1:9089"
-_WAIT_SECONDS = 90.0
+_WAIT_SECONDS = 180.0
 
 
 @dataclass(frozen=True, slots=True)

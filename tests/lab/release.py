@@ -9,6 +9,7 @@ This repository's chart as a release in a lab's cluster: packed, installed, with
 """
 
 import json
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,10 +20,13 @@ from common import names
 from tests.lab import images
 from tests.lab.api import Object
 from tests.lab.cluster import Cluster
+from tests.lab.objects import vllm_pod
 
 CHART: Final = Path(__file__).parents[2] / "charts" / "tunegate"
 NAME: Final = "tunegate"
 NAMESPACE: Final = "tunegate"
+_CALL_SECONDS: Final = 180.0
+_POLL_SECONDS: Final = 0.2
 
 
 @dataclass(slots=True)
@@ -77,20 +81,32 @@ class Release:
         )
 
     def await_webhook(self) -> None:
-        """Wait until the webhook's replicas are ready and the API server trusts them."""
-        rollout = ("rollout", "status", "deployment/tunegate-webhook", "--timeout=120s")
-        self.cluster.kubectl("-n", NAMESPACE, *rollout, timeout_seconds=150.0)
+        """Wait until the webhook's replicas are ready and the API server calls them."""
+        rollout = ("rollout", "status", "deployment/tunegate-webhook", "--timeout=240s")
+        self.cluster.kubectl("-n", NAMESPACE, *rollout, timeout_seconds=270.0)
         path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
-        self.cluster.api.wait_for(f"{path}/tunegate-webhook", _has_bundle, 60.0)
+        self.cluster.api.wait_for(f"{path}/tunegate-webhook", _has_bundle, 180.0)
+        # the API server and the proxy beside it hear of configuration and replicas a moment later
+        deadline = time.monotonic() + _CALL_SECONDS
+        while not self._injects():
+            if time.monotonic() > deadline:
+                raise TimeoutError("the API server does not call the webhook")
+            time.sleep(_POLL_SECONDS)
 
     def await_agents(self) -> None:
         """Wait until every agent is ready."""
-        rollout = ("rollout", "status", "daemonset/tunegate-agent", "--timeout=120s")
-        self.cluster.kubectl("-n", NAMESPACE, *rollout, timeout_seconds=150.0)
+        rollout = ("rollout", "status", "daemonset/tunegate-agent", "--timeout=240s")
+        self.cluster.kubectl("-n", NAMESPACE, *rollout, timeout_seconds=270.0)
 
     def await_tuned(self, node: str) -> Object:
         """Wait until a node is labelled tuned and has no gate taint; return its Node."""
-        return self.cluster.api.wait_for(f"/api/v1/nodes/{node}", is_open, 180.0)
+        return self.cluster.api.wait_for(f"/api/v1/nodes/{node}", is_open, 300.0)
+
+    def _injects(self) -> bool:
+        """Return whether a pod that is created, which is not done, comes out injected."""
+        path = "/api/v1/namespaces/default/pods?dryRun=All"
+        made = self.cluster.api.post(path, vllm_pod("asked"))
+        return names.POD_ANNOTATION_INJECTED in made["metadata"].get("annotations", {})
 
     def _is_first_revision(self) -> bool:
         listed = self.cluster.helm("list", "--namespace", NAMESPACE, "--output", "json")

@@ -23,7 +23,7 @@ PROGRAMS = ("kube-proxy",)
 API_ADDRESS: Final = "10.60.0.10"
 POD_GATEWAY: Final = "10.62.0.1"
 NODE: Final = "cp-0"
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0
 _POLL_SECONDS = 0.05
 # https://kubernetes.io/docs/reference/config-api/kube-proxy-config.v1alpha1/
 _CONFIG: Final = {
@@ -103,7 +103,7 @@ class KubeProxy:
         Start it; back when it has read all Services once.
 
         Raises:
-            TimeoutError: It has not within a minute; the message ends with its log.
+            TimeoutError: It has not within three minutes; the message ends with its log.
         """
         name = f"kube-proxy-{self._namespace.role}"
         kubeconfig = self._control_plane.client_kubeconfig(name, ["system:masters"])

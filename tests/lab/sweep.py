@@ -24,6 +24,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 MARK = "TUNEGATE_LAB"
 SWEEP_SECONDS = 1.0
 SWEEP_ROUNDS = 5
+CGROUP_SECONDS = 30.0
 
 
 def start_time(pid: int) -> str:
@@ -136,12 +137,20 @@ def make_cgroup(path: Path, name: str) -> None:
 
 
 def remove_cgroup(name: str) -> None:
-    """Remove a control group and those below it; its processes have ended."""
+    """Remove a control group and those below it, as soon as its last processes are dead."""
+    deadline = time.monotonic() + CGROUP_SECONDS
+    while _remove_empty(name) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _remove_empty(name: str) -> bool:
+    """Remove what has no process; return whether something is left."""
     for hierarchy in _hierarchies():
         below = sorted((hierarchy / name).glob("**/"), key=lambda one: -len(one.parts))
         for group in below:
             with contextlib.suppress(OSError):
                 group.rmdir()
+    return any((hierarchy / name).exists() for hierarchy in _hierarchies())
 
 
 def _hierarchies() -> list[Path]:

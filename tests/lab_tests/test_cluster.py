@@ -11,14 +11,15 @@ import pytest
 
 from tests.lab import cluster as real_cluster
 from tests.lab import image_archive, sweep
+from tests.lab.api import Object
 from tests.lab.cluster import Cluster
 from tests.lab.process import LabDir
 from tests.lab.sweep import CGROUPS, NETNS, start_time
 
-pytestmark = [pytest.mark.lab, pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.cluster, pytest.mark.timeout(900)]
 
 REPOSITORY = Path(__file__).parents[2]
-SECONDS = 20.0
+SECONDS = 120.0
 OWNER = """
 import sys, time
 from pathlib import Path
@@ -62,7 +63,12 @@ def run_a_pod(cluster: Cluster) -> None:
         }
         cluster.api.create(pod)
         path = f"/api/v1/namespaces/default/pods/on-{name}"
-        cluster.api.wait_for(path, lambda it: it["status"].get("phase") == "Running", 60.0)
+        cluster.api.wait_for(path, is_running)
+
+
+def is_running(pod: Object) -> bool:
+    """Return whether a pod's containers run."""
+    return bool(pod.get("status", {}).get("phase") == "Running")
 
 
 def processes_below(path: Path) -> set[int]:

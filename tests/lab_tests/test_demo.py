@@ -16,7 +16,7 @@ from tests.lab.lab import missing_programs
 from tests.lab.process import NETNS
 from tests.lab.screen import WIDTH
 
-pytestmark = pytest.mark.api
+pytestmark = [pytest.mark.api, pytest.mark.timeout(900)]
 
 COMMAND = [sys.executable, "-m", "tests.lab.demo"]
 STORY = (
@@ -109,7 +109,7 @@ def test_the_story_happens_in_order(tmp_path: Path) -> None:
     """Each line stands on the screen, in order and within its width, and the lab is gone."""
     with running_demo(tmp_path) as demo:
         shown = demo.read_until("")
-        assert demo.process.wait(10) == 0, shown
+        assert demo.process.wait(120) == 0, shown
     rest = shown
     for line in STORY:
         before, found, rest = rest.partition(line)
@@ -123,7 +123,7 @@ def test_a_step_that_did_not_happen_fails_it(tmp_path: Path) -> None:
     """A node tuned to another MTU than the story's ends it, with the reason and the logs."""
     with running_demo(tmp_path, TUNEGATE_MTU="4000") as demo:
         shown = demo.read_until("")
-        assert demo.process.wait(10) == 1, shown
+        assert demo.process.wait(120) == 1, shown
     assert "this did not happen: eth1 has MTU 9000; it has 4000" in shown
     assert "kube-apiserver.log:" in shown
     assert '"target": "link/eth1/mtu"' in shown
@@ -142,6 +142,6 @@ def test_ended_in_the_middle_it_cleans_up(
         for _ in range(3):
             demo.process.send_signal(number)
         shown = demo.read_until("")
-        assert demo.process.wait(10) == 128 + number
+        assert demo.process.wait(120) == 128 + number
     assert f"ended by {number.name}; the lab is gone" in shown
     assert demo.left_over() == []

@@ -65,7 +65,7 @@ def test_a_link_can_have_a_small_maximum(fresh: World) -> None:
         fresh.gpu.set_mtu("eth1", most)
         with pytest.raises(AssertionError, match="greater than device maximum"):
             fresh.gpu.set_mtu("eth1", most + 1)
-        ping = ["ping", "-n", "-c", "1", "-W", "1", "-M", "do", "-s", str(most - 28), "10.71.0.2"]
+        ping = ["ping", "-n", "-c", "1", "-W", "10", "-M", "do", "-s", str(most - 28), "10.71.0.2"]
         assert "1 received" in fresh.gpu.run(ping).stdout
     assert links.max_mtu(fresh.gpu, "eth1") == 65535
 
@@ -86,6 +86,6 @@ def test_a_second_storage_link_leads_to_the_second_server(fresh: World) -> None:
         assert " dev eth2 " in fresh.gpu.run(["ip", "route", "get", address]).stdout
     server = NfsServer(fresh.nfs2, fresh.lab_dir)
     server.start()
-    with fresh.gpu.entered(), closing(socket.create_connection((NFS2_ADDRESS, 2049), 2)) as one:
+    with fresh.gpu.entered(), closing(socket.create_connection((NFS2_ADDRESS, 2049), 60)) as one:
         assert one.getsockname()[0] == "10.73.0.20"
     assert server.read(fresh.gpu, NFS2_ADDRESS_IPV6)

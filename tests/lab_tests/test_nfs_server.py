@@ -38,7 +38,7 @@ def test_it_answers_every_call_of_a_full_segment(
 ) -> None:
     """At MTU 9000 204 RPC calls travel as one full segment and a rest, and all are answered."""
     world.gpu.set_mtu("eth1", 9000)
-    with world.gpu.entered(), socket.create_connection((address, PORT), 5) as connection:
+    with world.gpu.entered(), socket.create_connection((address, PORT), 60) as connection:
         assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) == segment_bytes
         connection.sendall(RPC_NULL_CALL * CALLS)
         received = 0
@@ -63,13 +63,13 @@ def test_a_client_reads_the_file(world: World, server: NfsServer, address: str) 
 def test_a_paused_server_accepts_and_says_nothing(world: World, server: NfsServer) -> None:
     """A hung server looks like this: TCP connects, the call is acknowledged, no answer comes."""
     server.pause()
-    with world.gpu.entered(), socket.create_connection((NFS_ADDRESS, PORT), 2) as connection:
+    with world.gpu.entered(), socket.create_connection((NFS_ADDRESS, PORT), 60) as connection:
         connection.sendall(RPC_NULL_CALL)
         connection.settimeout(0.3)
         with pytest.raises(TimeoutError):
             connection.recv(64)
         server.resume()
-        connection.settimeout(5)
+        connection.settimeout(60)
         assert len(connection.recv(64)) == REPLY_BYTES
 
 
@@ -83,7 +83,7 @@ def test_a_restarted_server_serves_the_same_file(world: World, server: NfsServer
     server.stop()
     assert server.pid is None
     with world.gpu.entered(), pytest.raises(ConnectionRefusedError):
-        socket.create_connection((NFS_ADDRESS, PORT), 2)
+        socket.create_connection((NFS_ADDRESS, PORT), 60)
     server.start()
 
 
