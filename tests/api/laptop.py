@@ -59,7 +59,7 @@ class Laptop:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=180,
             env={**self.environment(), **variables},
         )
 
@@ -114,10 +114,10 @@ class Stream:
     def interrupt(self) -> int:
         """Press Ctrl-C and return the exit code."""
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(10)
+        return self.process.wait(120)
 
 
-def eventually(condition: Callable[[], bool], timeout_seconds: float = 40.0) -> None:
+def eventually(condition: Callable[[], bool], timeout_seconds: float = 180.0) -> None:
     """Wait until the condition holds; raises TimeoutError."""
     deadline = time.monotonic() + timeout_seconds
     while not condition():

@@ -100,10 +100,10 @@ def test_an_outage_of_the_api_server_is_outlived(control_plane: ControlPlane, ap
         admin.post(VOLUMES, nfs_volume("v-3", "nas.example.com"))
         control_plane.kill_apiserver()
         control_plane.start_apiserver()
-        eventually(lambda: _hosts(control_plane) == {"10.98.0.2", "nas.example.com"}, 60)
+        eventually(lambda: _hosts(control_plane) == {"10.98.0.2", "nas.example.com"})
         relabelled = {"metadata": {"labels": {names.POD_LABEL_INJECT: "enabled"}}}
         admin.patch("/api/v1/namespaces/ns-1", relabelled)
-        eventually(lambda: namespaces.get("ns-1").labels == {names.POD_LABEL_INJECT: "enabled"}, 60)
+        eventually(lambda: namespaces.get("ns-1").labels == {names.POD_LABEL_INJECT: "enabled"})
 
 
 def _labelled(name: str) -> Object:

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from common import names
-from tests.api.laptop import Laptop
+from tests.api.laptop import Laptop, eventually
 from tests.lab import binaries, standalone
 from tests.lab.api import JSON_PATCH, ApiError, Object
 from tests.lab.control_plane import ControlPlane
 from tests.lab.fleet import create_nodes, fleet_node
 from tests.lab.listing import everything, node_marks, our_events
 
-pytestmark = [pytest.mark.api, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.api, pytest.mark.timeout(600)]
 
 CHART = Path("charts/tunegate")
 NAMESPACE = "tunegate"
@@ -229,6 +229,9 @@ def test_what_is_left_is_said_with_commands_that_clear_it(
     account = {"apiVersion": kind, "kind": "ClusterRole", "metadata": {"name": "weak"}}
     api.create(account | {"rules": rules}, binding | {"roleRef": role, "subjects": [user]})
     try:
+        # rights reach the API server's own memory a moment after they are stored
+        reads = ("kubectl", "get", "daemonsets", "-n", NAMESPACE)
+        eventually(lambda: weak.run(*reads).returncode == 0)
         done = weak.run("tunegate", "uninstall", "-o", "json")
         assert done.returncode == 1, done.stderr
         said = json.loads(done.stdout)
@@ -347,7 +350,9 @@ def test_the_hooks_own_rights_are_enough(admin: Laptop, nodes: list[str], tmp_pa
     own.write_text(json.dumps(config))
     arguments = ["--namespace=tunegate", "--release=tunegate", "-o", "json"]
     arguments += ["--secret=tunegate-webhook-serving", "--config-map=tunegate-storage-endpoints"]
-    done = Laptop(admin.control_plane, own).run("tunegate", "uninstall", *arguments)
+    job = Laptop(admin.control_plane, own)
+    eventually(lambda: job.run("tunegate", "uninstall", *arguments, "--dry-run").returncode == 0)
+    done = job.run("tunegate", "uninstall", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     assert admin.run("kubectl", "delete", "-f", str(hooks)).returncode == 0
     remove_chart(admin, tmp_path)

@@ -24,7 +24,7 @@ from webhook.policy import Policy
 
 HOST = "gpu-0"
 GPU_TAINT = {"key": GPU, "value": "present", "effect": "NoSchedule"}
-WAIT_SECONDS = 120.0
+WAIT_SECONDS = 240.0
 _POLL_SECONDS = 0.05
 _NODES = "/api/v1/nodes"
 _PODS = "/api/v1/namespaces/default/pods"

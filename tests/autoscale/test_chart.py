@@ -23,7 +23,7 @@ from tests.lab.api import Object
 from tests.lab.karpenter import GPU_LABEL, node_class, node_pool
 from tests.lab.objects import AGENT_NAME, AGENT_NAMESPACE
 
-pytestmark = [pytest.mark.api, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.api, pytest.mark.timeout(1200)]
 PRESET = chart.CHART / "presets" / "karpenter.yaml"
 PAGE = Path("docs/clouds/karpenter.md").resolve()
 PODS = f"/api/v1/namespaces/{AGENT_NAMESPACE}/pods"
@@ -103,4 +103,10 @@ def test_no_agent_is_on_a_node_without_gpus(scaler: Scaler, installed: Object) -
     )
     await_(lambda: agent_pod_on(scaler, second), "the agent's pod there", WAIT_SECONDS)
     assert agent_pod_on(scaler, first) is None
-    assert scaler.admin.get(DAEMON_SET)["status"]["desiredNumberScheduled"] == 1
+    scaler.admin.wait_for(DAEMON_SET, lambda one: counted(one) == 1)
+
+
+def counted(daemon_set: Object) -> int | None:
+    """Return on how many nodes its controller wants a pod; it says so after it has made them."""
+    number: int | None = daemon_set.get("status", {}).get("desiredNumberScheduled")
+    return number

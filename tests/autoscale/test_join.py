@@ -30,7 +30,7 @@ from tests.lab.karpenter import (
 )
 from tests.lab.objects import GATE, GPU
 
-pytestmark = [pytest.mark.api, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.api, pytest.mark.timeout(1200)]
 POOL = node_pool("gpu", taints=[GPU_TAINT], startup_taints=[GATE])
 
 

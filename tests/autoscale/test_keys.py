@@ -17,7 +17,7 @@ from tests.e2e.harness import await_, label
 from tests.lab.karpenter import REGISTERED, UNREGISTERED, condition, node_class, node_pool
 from tests.lab.objects import GATE
 
-pytestmark = [pytest.mark.api, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.api, pytest.mark.timeout(1200)]
 READINESS = {"key": "readiness.k8s.io/network-not-tuned", "effect": TAINT_EFFECT}
 assert READINESS["key"] in GATE_TAINTS
 

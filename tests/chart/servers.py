@@ -56,5 +56,5 @@ def helm(
         check=False,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
     )

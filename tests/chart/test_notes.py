@@ -10,7 +10,7 @@ from tests.chart.conftest import Server, helm
 from tests.lab import chart
 from tests.lab.process import LabDir
 
-pytestmark = [pytest.mark.lab, pytest.mark.api, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.api, pytest.mark.timeout(900)]
 
 DANGEROUS: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
     "an agent that may do too much": (

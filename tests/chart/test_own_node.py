@@ -31,7 +31,7 @@ from tests.lab.api import (
 )
 from tests.lab.objects import agent_pod, gpu_node
 
-pytestmark = [pytest.mark.lab, pytest.mark.api, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.api, pytest.mark.timeout(900)]
 
 AGENT = "tunegate-agent"
 OWN, OTHER = "gpu-0", "gpu-1"
@@ -115,7 +115,7 @@ def _gates() -> list[Object]:
 
 def _await_policy(fleet: Fleet) -> None:
     """Wait until the API server knows the policy and what it stands on: a moment after creation."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     probe = {"metadata": {"annotations": {"example.com/probe": "1"}}}
     while True:
         path = f"/api/v1/nodes/{OTHER}?dryRun=All"

@@ -13,7 +13,7 @@ from tests.lab import chart
 from tests.lab.api import Object, object_path
 from tests.lab.process import LabDir
 
-pytestmark = [pytest.mark.lab, pytest.mark.api, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.api, pytest.mark.timeout(900)]
 
 OF_OTHERS: Final = {
     "monitoring.coreos.com": {"PodMonitor", "PrometheusRule", "ServiceMonitor"},

@@ -13,7 +13,7 @@ from tests.lab.api import Object, object_path
 from tests.lab.pki import Authority
 from tests.lab.webhook_objects import DNS_NAME, POD_HOOK, VOLUME_HOOK, WARNING_HOOK
 
-pytestmark = [pytest.mark.lab, pytest.mark.api, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.lab, pytest.mark.api, pytest.mark.timeout(900)]
 
 HELM = 4
 EXCLUDED = "builds"

@@ -18,7 +18,7 @@ from webhook.decisions import Feature
 from webhook.inject.tolerations import ACCELERATORS
 from webhook.policy import Namespace
 
-pytestmark = [pytest.mark.lab, pytest.mark.api, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.lab, pytest.mark.api, pytest.mark.timeout(900)]
 
 PLAIN = (
     *("argv-serve", "argv-serve-split", "argv-serve-path", "argv-model-after-switch"),

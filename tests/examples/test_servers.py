@@ -13,7 +13,7 @@ from tests.chart.servers import api_server
 from tests.lab import binaries, oldest
 from tests.lab.control_plane import ControlPlane
 
-pytestmark = [pytest.mark.api, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.api, pytest.mark.timeout(900)]
 
 FOLDER = Path("examples")
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -29,7 +29,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
     with api_server(request.param) as made:
         for name in DEFINITIONS:
             done(made, "create", "-f", str(binaries.find(name)))
-        done(made, "wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
+        done(made, "wait", "--for=condition=Established", "--timeout=240s", "crd", "--all")
         for name in namespaces():
             done(made, "create", "--save-config", "namespace", name)
             done(made, "-n", name, "create", "serviceaccount", "default")
@@ -38,7 +38,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
 
 def done(server: ControlPlane, *arguments: str) -> str:
     """Run kubectl, which must neither fail nor warn; return what it printed."""
-    ran = server.kubectl(*arguments, timeout_seconds=120)
+    ran = server.kubectl(*arguments, timeout_seconds=300)
     assert (ran.returncode, ran.stderr) == (0, "")
     return ran.stdout
 

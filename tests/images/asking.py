@@ -74,6 +74,9 @@ def main() -> int:
     said["idle"] = running()
     stream = complete(3).read().decode()
     said["events"] = [line.partition(" ")[2][:7] for line in stream.splitlines() if line]
+    # what was answered counts a moment longer
+    while running():
+        time.sleep(0.05)
     cut = complete(1000)
     cut.readline()
     said["busy"] = running()

@@ -18,7 +18,7 @@ NAMESPACES = ("pid", "ipc", "uts", "mount", "network")
 MASKED = ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware")
 READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 ALL_CAPABILITIES_DROPPED = ["ALL"]
-SECONDS = 200
+SECONDS = 400
 
 
 @dataclass(frozen=True, slots=True)

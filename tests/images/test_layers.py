@@ -15,7 +15,7 @@ from tests.lab.image_content import MIB, Content, read
 from tests.lab.image_release import LIMIT_MIB, bill_of_materials, release
 from tests.lab.progress import Progress
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 LIB = Path("opt/tunegate/lib")
 

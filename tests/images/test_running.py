@@ -14,7 +14,7 @@ from common.telemetry import VERSION
 from tests.images.unpacked import Image
 from tests.lab.pki import Authority
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 Pods = Mapping[str, Mapping[str, Any]]
 NET_ADMIN = 1 << 12

@@ -9,7 +9,7 @@ import pytest
 from tests.images.conftest import Take
 from tests.images.sandbox import Sandbox
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 CONTAINER = {
     "securityContext": {
