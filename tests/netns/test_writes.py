@@ -49,15 +49,17 @@ def test_above_the_maximum_the_kernel_says_so(here: Namespace, host: LinuxHost) 
     assert named(host.observe([]), "eth0").mtu_bytes == 1500
 
 
-def overwrite(here: Namespace, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
-    """Have another program set eth0 back to 1500 right after each of our first writes."""
+def overwrite(
+    here: Namespace, monkeypatch: pytest.MonkeyPatch, times: int, mtu_bytes: int = 1500
+) -> None:
+    """Have another program set eth0 to this right after each of our first writes."""
     set_mtu, left = RouteNetlink.set_mtu, [times]
 
-    def overwritten(netlink: RouteNetlink, index: int, mtu_bytes: int) -> None:
-        set_mtu(netlink, index, mtu_bytes)
+    def overwritten(netlink: RouteNetlink, index: int, wanted_bytes: int) -> None:
+        set_mtu(netlink, index, wanted_bytes)
         if left[0]:
             left[0] -= 1
-            here.ip("link set eth0 mtu 1500")
+            here.ip(f"link set eth0 mtu {mtu_bytes}")
 
     monkeypatch.setattr(RouteNetlink, "set_mtu", overwritten)
 
@@ -71,13 +73,22 @@ def test_a_rival_between_write_and_reading_back_is_no_refusal(
     assert named(host.observe([]), "eth0").mtu_bytes == 9000
 
 
-def test_an_mtu_that_never_stands_is_a_refusal(
+def test_a_rival_that_is_always_faster_is_no_refusal_either(
+    here: Namespace, host: LinuxHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has put back what was there before: drift, which the loop finds and counts."""
+    overwrite(here, monkeypatch, times=100)
+    host.apply(mtu_change(named(host.observe([]), "eth0"), 9000))
+    assert named(host.observe([]), "eth0").mtu_bytes == 1500
+
+
+def test_an_mtu_that_becomes_another_is_a_refusal(
     here: Namespace, host: LinuxHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As of a driver that takes less than it was told."""
-    overwrite(here, monkeypatch, times=100)
+    overwrite(here, monkeypatch, times=100, mtu_bytes=4000)
     error = refuse(host, mtu_change(named(host.observe([]), "eth0"), 9000))
-    assert (error.errno, error.detail) == (errno.EINVAL, "set 9000 and it is now 1500")
+    assert (error.errno, error.detail) == (errno.EINVAL, "set 9000 and it is now 4000")
 
 
 @pytest.mark.parametrize(("kind", "code"), [("macvlan", errno.EINVAL), ("vlan", errno.ERANGE)])
