@@ -1,11 +1,15 @@
 """The agent's side of the chart: rights, privileges, where it runs, when it is restarted."""
 
 import json
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from agent.config import decode
 from tests.chart.options import all_on
 from tests.lab import chart
 from tests.lab.api import Object
@@ -194,6 +198,18 @@ def test_probes_ask_where_the_agent_listens() -> None:
         & chart.container(silent).keys()
     )
     assert "prometheus.io/scrape" not in silent["spec"]["template"]["metadata"]["annotations"]
+
+
+def test_it_can_be_kept_to_the_address_that_probes_ask() -> None:
+    """As docs/chart.md says for nodes with a public address as well."""
+    page = Path("docs/chart.md").read_text()
+    (block,) = re.findall(r"```yaml\n(agent:\n  extraEnv:.*?)```", page, re.DOTALL)
+    made = chart.container(daemon_set(yaml.safe_load(block)))
+    (given,) = [one for one in made["env"] if one["name"] == "TUNEGATE_SERVER_ADDRESS"]
+    assert given["valueFrom"]["fieldRef"]["fieldPath"] == "status.hostIP"
+    assert "host" not in made["livenessProbe"]["httpGet"]
+    data = chart.one(chart.shipped(), "ConfigMap", AGENT)["data"]
+    assert decode(data["agent.json"], "", {given["name"]: "10.0.0.7"}).server_address == "10.0.0.7"
 
 
 def test_it_listens_where_kubelets_of_either_family_ask() -> None:
