@@ -181,6 +181,17 @@ def test_a_name_that_yaml_takes_for_something_else_is_a_name(word: str, version:
     assert (spec["serviceAccountName"], spec["priorityClassName"]) == (word, word)
 
 
+def test_a_checksum_of_digits_alone_is_a_text() -> None:
+    """As one in a thousand is; the API server takes no number for an annotation."""
+    values = {"agent": {"config": {"server": {"port": 1778}}}}
+    workload = chart.one(chart.render(values), "DaemonSet", "tunegate-agent")
+    annotations = workload["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["checksum/config"] == "9938323759181627"
+    written = re.findall(r"checksum/config: (.*)", chart.rendered(values).stdout)
+    assert len(written) == 2
+    assert all(re.fullmatch(r'"[0-9a-f]{16}"', one) for one in written)
+
+
 def names_in(tree: object, path: str = "") -> Iterator[tuple[str, object]]:
     """Return what is a name or a label's value, wherever it stands."""
     if isinstance(tree, list):
