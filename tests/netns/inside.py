@@ -54,6 +54,9 @@ def namespace() -> Iterator[Namespace]:
     subprocess.run(["ip", "netns", "add", name], check=True)
     try:
         made = Namespace(name)
+        # or each link's own address is told of a second or two later
+        words = ["sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0"]
+        subprocess.run(["nsenter", f"--net=/run/netns/{name}", *words], check=True)
         made.ip("link set lo up")
         yield made
     finally:

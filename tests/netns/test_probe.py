@@ -23,6 +23,7 @@ from agent.parallel import side_by_side
 from agent.path import SMALL_ECHO_BYTES
 from agent.ports import Contact, Prober
 from agent.state import Address, Endpoint, Proof, Reason, Verdict
+from tests.lab.held import held
 from tests.lab.pki import Authority
 from tests.netns.topology import GATEWAY, PORT, SERVER, SERVER_V6, Topology
 
@@ -52,10 +53,10 @@ def prove(
     wire: Topology, server: str, port: int = PORT, limits: Limits = PATIENT, wanted: int = 9000
 ) -> Proof:
     """Prove the path from the client's namespace; no descriptor is left behind."""
-    open_before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    before = held()
     target = endpoint(server, port)
     proof = wire.inside("cli", lambda: LinuxProber(limits).prove(target, wanted))
-    assert len(os.listdir("/proc/self/fd")) == open_before  # noqa: PTH208
+    assert held() - before == set()
     return proof
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.host.watch import FileWatch, LinkWatch
+from tests.lab.held import held
 from tests.netns.inside import Namespace, inside, namespace
 
 pytestmark = pytest.mark.lab
@@ -22,15 +23,15 @@ class Calls:
 
     def __init__(self) -> None:
         """Start with none."""
-        self._moments: queue.Queue[float] = queue.Queue()
+        self._moments: queue.Queue[None] = queue.Queue()
 
     def __call__(self) -> None:
         """Take one call."""
-        self._moments.put(time.monotonic())
+        self._moments.put(None)
 
-    def wait(self, seconds: float = 5) -> float:
-        """Return when the next call came."""
-        return self._moments.get(timeout=seconds)
+    def wait(self, seconds: float = 30) -> None:
+        """Wait for the next call."""
+        self._moments.get(timeout=seconds)
 
     def drain(self) -> int:
         """Return how many came, once it is quiet."""
@@ -61,33 +62,25 @@ def here() -> Iterator[Namespace]:
             yield ours
 
 
-def open_descriptors() -> int:
-    """Return how many descriptors this process has open."""
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
 @pytest.fixture
 def watch(here: Namespace, calls: Calls) -> Iterator[LinkWatch]:
     """Watch the namespace once it is quiet, and leave no thread and no descriptor behind."""
-    threads, descriptors = threading.active_count(), open_descriptors()
+    before = held()
     with LinkWatch(calls) as watch:
         calls.drain()
         yield watch
-    assert threading.active_count() == threads
-    assert open_descriptors() == descriptors
+    assert held() - before == set()
 
 
-def set_mtu(size: int) -> float:
-    """Set eth0's MTU and return the moment before."""
-    before = time.monotonic()
+def set_mtu(size: int) -> None:
+    """Set eth0's MTU."""
     subprocess.run(["ip", "link", "set", "eth0", "mtu", str(size)], check=True)
-    return before
 
 
-def test_an_mtu_change_is_told_within_milliseconds(watch: LinkWatch, calls: Calls) -> None:
-    """Measured with the start of ip(8) included, so the bound is generous."""
-    before = set_mtu(9000)
-    assert calls.wait() - before < 1
+def test_an_mtu_change_is_told(watch: LinkWatch, calls: Calls) -> None:
+    """By the kernel's own word: nothing polls."""
+    set_mtu(9000)
+    calls.wait()
 
 
 def test_the_same_mtu_again_is_not_told(watch: LinkWatch, calls: Calls) -> None:
@@ -110,7 +103,7 @@ def test_the_same_mtu_again_is_not_told(watch: LinkWatch, calls: Calls) -> None:
 def test_what_matters_is_told(here: Namespace, watch: LinkWatch, calls: Calls, words: str) -> None:
     """Links that go up, down, come and go; addresses; routes."""
     here.ip(words)
-    assert calls.drain() > 0
+    calls.wait()
 
 
 def test_what_does_not_matter_is_not_told(here: Namespace, watch: LinkWatch, calls: Calls) -> None:
@@ -122,14 +115,17 @@ def test_what_does_not_matter_is_not_told(here: Namespace, watch: LinkWatch, cal
 
 def test_a_burst_is_few_calls(here: Namespace, calls: Calls) -> None:
     """While one call runs the rest piles up and is told once."""
+    released = threading.Event()
 
     def slow() -> None:
         calls()
-        time.sleep(0.1)
+        released.wait(60)
 
     with LinkWatch(slow):
         here.ip_batch([f"route add 10.{number}.0.0/16 dev eth0" for number in range(200)])
-        assert 1 <= calls.drain() < 10
+        calls.wait()
+        released.set()
+        assert calls.drain() <= 1
 
 
 def test_lost_events_are_told(here: Namespace, calls: Calls) -> None:
@@ -138,7 +134,7 @@ def test_lost_events_are_told(here: Namespace, calls: Calls) -> None:
 
     def stuck() -> None:
         calls()
-        released.wait(10)
+        released.wait(60)
 
     with LinkWatch(stuck):
         here.ip("addr add 10.9.0.2/24 dev eth0")
@@ -147,9 +143,11 @@ def test_lost_events_are_told(here: Namespace, calls: Calls) -> None:
         here.ip_batch([f"link set eth0 alias number{number}" for number in range(4000)])
         before = calls.drain()
         released.set()
-        assert (before, calls.drain()) == (0, 1)
+        assert before == 0
+        calls.wait()
+        assert calls.drain() == 0
         here.ip("link set eth0 mtu 9000")
-        assert calls.drain() > 0
+        calls.wait()
 
 
 @pytest.fixture
@@ -163,14 +161,12 @@ def mount_namespace() -> Iterator[int]:
         process.kill()
 
 
-def test_a_mount_is_told_within_milliseconds(
-    mount_namespace: int, calls: Calls, tmp_path: Path
-) -> None:
+def test_a_mount_is_told(mount_namespace: int, calls: Calls, tmp_path: Path) -> None:
     """Mounting and unmounting wake the watch of another process's mountinfo."""
     enter = ["nsenter", "--mount", f"--target={mount_namespace}"]
     with FileWatch(f"/proc/{mount_namespace}/mountinfo", calls):
         assert calls.drain() == 0
-        subprocess.run([*enter, "mount", "-t", "tmpfs", "tmpfs", tmp_path], check=True)
-        assert calls.drain() == 1
-        subprocess.run([*enter, "umount", tmp_path], check=True)
-        assert calls.drain() == 1
+        for words in (["mount", "-t", "tmpfs", "tmpfs"], ["umount"]):
+            subprocess.run([*enter, *words, tmp_path], check=True)
+            calls.wait()
+            assert calls.drain() == 0

@@ -7,6 +7,7 @@ from errno import ENOENT
 from agent.news import News
 from agent.nfs_stats import MountStats, Statistics, Transport
 from agent.ports import HostError
+from agent.reconcile import JUDGE_SECONDS
 from agent.state import Outcome, Reason
 from tests.fakes import AS_WANTED, FakeStorage, mounted
 from tests.unit.agent.nodes import SERVER, Node, reasons
@@ -109,11 +110,12 @@ def test_a_storm_of_mounts_is_judged_once_a_second(node: Node) -> None:
     node.host.mounts = (WANTED,)
     turning.loop.first_pass()
     turned(turning)
-    reads = node.storage.reads
+    reads, began = node.storage.reads, time.monotonic()
     for number in range(20):
         node.host.mounts = (WANTED, mounted(f"/mnt/{number}", f"{SERVER}:/n", device=f"0:{number}"))
         turned(turning)
-    assert node.storage.reads <= reads + 1
+    seconds = time.monotonic() - began  # a busy machine takes longer
+    assert node.storage.reads <= reads + 1 + seconds // JUDGE_SECONDS
     assert turning.loop._due.judge < time.monotonic() + 1.1  # noqa: SLF001 - it will wake for it
 
 

@@ -28,10 +28,10 @@ def seen() -> list[tuple[str, int]]:
 
 @pytest.fixture
 def client(api: FakeApi, seen: list[tuple[str, int]]) -> Iterator[ClusterClient]:
-    """Give a client with short timeouts."""
+    """Give a client that waits for a busy machine."""
     one = ClusterClient(
         api.credentials,
-        timeout_seconds=0.5,
+        timeout_seconds=20,
         on_request=lambda verb, status: seen.append((verb, status)),
     )
     yield one

@@ -240,7 +240,7 @@ def _is_gone(peer: socket.socket) -> bool:
         return True
 
 
-def eventually(condition: Callable[[], bool], timeout_seconds: float = 5.0) -> None:
+def eventually(condition: Callable[[], bool], timeout_seconds: float = 30.0) -> None:
     """Wait until the condition holds; raises TimeoutError."""
     deadline = time.monotonic() + timeout_seconds
     while not condition():

@@ -175,11 +175,13 @@ def test_a_fresh_connection_that_is_dropped_is_not_retried(
     assert len(api.requests) == 1
 
 
-def test_a_silent_server_times_out(api: FakeApi, client: ClusterClient) -> None:
+def test_a_silent_server_times_out(api: FakeApi) -> None:
     """No request hangs the agent."""
-    api.faults = [Fault(hang_seconds=5)]
+    api.faults = [Fault(hang_seconds=60)]
+    client = ClusterClient(api.credentials, timeout_seconds=0.5)
     with pytest.raises(UnreachableError, match=r"127\.0\.0\.1 port \d+: .*timed out"):
         client.get_node("n1")
+    client.close()
 
 
 def test_a_server_that_comes_back_is_reached_again(api: FakeApi, client: ClusterClient) -> None:

@@ -179,8 +179,10 @@ def test_a_server_that_ends_every_watch_at_once_is_not_hammered(
     for _ in range(1000):
         api.feed.put(None)
     watch.start("10")
+    eventually(lambda: len(watches(api)) >= 2)
+    before = len(watches(api))
     time.sleep(1.0)
-    assert 2 <= len(watches(api)) <= 8
+    assert len(watches(api)) <= before + 8
 
 
 def test_a_half_open_stream_is_noticed(api: FakeApi, client: ClusterClient) -> None:
@@ -192,12 +194,12 @@ def test_a_half_open_stream_is_noticed(api: FakeApi, client: ClusterClient) -> N
     stream.close()
 
 
-def test_the_next_watch_waits_no_longer_for_its_answer(api: FakeApi, client: ClusterClient) -> None:
+def test_the_next_watch_waits_no_longer_for_its_answer(api: FakeApi) -> None:
     """The patience with the first one's stream does not stay with the kept connection."""
-    stream = client.node_stream("n1")
+    stream = ClusterClient(api.credentials, timeout_seconds=2).node_stream("n1")
     api.feed.put(None)
     assert not list(stream.events("10", timeout_seconds=60))
-    api.faults = [Fault(hang_seconds=2)]
+    api.faults = [Fault(hang_seconds=60)]
     api.feed.put(None)
     with pytest.raises(UnreachableError, match="timed out"):
         list(stream.events("10", timeout_seconds=60))
@@ -254,7 +256,7 @@ def test_a_server_that_restarts_is_watched_again(tmp_path: Path) -> None:
     api = FakeApi(node(), tmp_path)
     told = Seen()
     with serve(api):
-        client = ClusterClient(api.credentials, timeout_seconds=0.5)
+        client = ClusterClient(api.credentials, timeout_seconds=20)
         watch = NodeWatch(client, "n1", told.views.append, told.problems.append)
         watch.start("10")
         eventually(lambda: len(watches(api)) == 1)

@@ -18,6 +18,7 @@ from agent.host.rtmessages import (
     RTM_NEWLINK,
 )
 from agent.host.watch import FileWatch, LinkFingerprints
+from tests.lab.held import held
 
 RTM_NEWADDR = 20
 RTM_NEWROUTE = 24
@@ -102,13 +103,13 @@ def test_after_lost_news_all_is_new(links: LinkFingerprints) -> None:
 
 def test_a_file_that_appears_late_is_told(tmp_path: Path) -> None:
     """The watch tries again, calls once, and leaves no thread."""
-    threads = threading.active_count()
+    before = held()
     called = threading.Event()
     with FileWatch(str(tmp_path / "mountinfo"), called.set, retry_seconds=0.01):
         assert not called.wait(0.03)
         (tmp_path / "mountinfo").write_text("")
-        assert called.wait(5)
-    assert threading.active_count() == threads
+        assert called.wait(30)
+    assert held() - before == set()
 
 
 def test_a_watch_may_be_closed_twice_while_it_waits(tmp_path: Path) -> None:
