@@ -15,7 +15,7 @@ from tests.lab.process import LabProcess
 from tests.lab.router import Router
 
 STORAGE = "10.71.0.2"
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 POLL_SECONDS = 0.02
 
 
@@ -39,6 +39,12 @@ class Agent:
         """Wait for a line; return the last such one."""
         await_(lambda: bool(self.said(message, **fields)), self.process.log_text)
         return self.said(message, **fields)[-1]
+
+    def count_before(self, message: str, later: str, nth: int = 1) -> int:
+        """Return how many lines with a message stand before the nth line with the later one."""
+        messages = [line["message"] for line in self.lines()]
+        places = [place for place, said in enumerate(messages) if said == later]
+        return messages[: places[nth - 1]].count(message)
 
     def end(self) -> int:
         """Send SIGTERM; return the exit code."""

@@ -12,6 +12,7 @@ import pytest
 
 from tests.agent_lab.node_commands import AGENT, AgentNode
 from tests.agent_lab.on_node import on_node, servers
+from tests.agent_lab.running import await_
 from tests.lab.lab import Lab
 from tests.lab.nfs_server import EXPORT
 from tests.lab.world import NFS_ADDRESS, NFS_ADDRESS_IPV6
@@ -134,16 +135,18 @@ def test_a_dead_server_ends_it(node: AgentNode, nfs_world: Lab) -> None:
     assert found["rows"] == []
 
 
-def test_control_c_prints_what_there_is(node: AgentNode) -> None:
+def test_control_c_prints_what_there_is(node: AgentNode, nfs_world: Lab) -> None:
     """The runs that ended stand; exit 130."""
+    size = 256 * MIB  # so large that all the runs together last long
+    os.truncate(nfs_world.nfs.folder / "export" / WEIGHTS, size)
     argv = [AGENT, "bench", "--url", URL, "--output", "json", "--runs", "20", "--seconds", "600"]
     before = received(node)
     process = node.spawn("bench-interrupted", argv)
-    deadline = time.monotonic() + 20
-    while received(node) - before < 110 * MIB and time.monotonic() < deadline:
+    deadline = time.monotonic() + 60
+    while received(node) - before < size * 5 // 4 and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 130
+    assert process.wait() == 130
     found = json.loads(process.log_text())
     assert found["problem"] == "interrupted"
     assert 0 < len(found["rows"][0]["runs"]) < 20
@@ -159,8 +162,10 @@ def received(node: AgentNode) -> int:
 def test_beside_a_running_agent_apply_is_refused(node: AgentNode) -> None:
     """The lock is the agent's, and is asked for before anything is measured."""
     node.state.mkdir()
-    holder = node.spawn("holder", ["flock", str(node.state / "lock"), "sleep", "60"])
+    held = ["sh", "-c", "echo held; exec sleep 60"]
+    holder = node.spawn("holder", ["flock", "--no-fork", str(node.state / "lock"), *held])
     try:
+        await_(lambda: "held" in holder.log_text(), holder.log_text)
         done = node.agent("bench", "--url", URL, "--runs", "1", "--apply", *servers(NFS_ADDRESS))
     finally:
         holder.kill()

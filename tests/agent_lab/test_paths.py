@@ -126,10 +126,10 @@ def test_connections_born_in_between_are_ended(nfs_world: Lab, node: AgentNode) 
     assert node.agent("apply", *STORAGE).returncode == 0
     node.namespace.set_mtu("eth1", 1500)
     with node.namespace.entered():
-        older = socket.create_connection((NFS_ADDRESS, 2049), timeout=5)
+        older = socket.create_connection((NFS_ADDRESS, 2049), timeout=20)
     node.namespace.set_mtu("eth1", 9000)
     with node.namespace.entered():
-        younger = socket.create_connection((NFS_ADDRESS, 2049), timeout=5)
+        younger = socket.create_connection((NFS_ADDRESS, 2049), timeout=20)
     with older, younger:
         nfs_world.world.router.set_path_mtu(1500, icmp=False)
         report = answer(node, "apply", *STORAGE, exit_code=1)

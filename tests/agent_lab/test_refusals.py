@@ -18,7 +18,7 @@ pytestmark = pytest.mark.lab
 STORAGE = "10.71.0.2"
 APPLY = ("apply", "--endpoint", STORAGE)
 RMEM_FILE = "/proc/sys/net/ipv4/tcp_rmem"
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 RMEM_WANTED = "4096 131072 16777216"
 

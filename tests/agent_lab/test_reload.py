@@ -32,20 +32,27 @@ def start(watched: Watched, path: Path, **variables: str) -> Agent:
     return watched.run({**POLL, **variables}, options=options)
 
 
+def renew(path: Path, text: str) -> None:
+    """Put another text in the file's place; the agent may read at any moment."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_text(text)
+    fresh.rename(path)
+
+
 def test_a_file_that_is_written_over_is_applied(watched: Watched) -> None:
     """MTU and rows as the file says now; what it no longer wants is as it was before us."""
     path = watched.node.folder / "agent.yaml"
     path.write_text("mtu: 8000\n")
     agent = start(watched, path)
     assert watched.node.values()["eth1"] == "8000"
-    path.write_text(f"mtu: 9000\nsysctls: {{{PROBING}: null, {WMEM}: 4096 65536 8388608}}\n")
+    renew(path, f"mtu: 9000\nsysctls: {{{PROBING}: null, {WMEM}: 4096 65536 8388608}}\n")
     watched.await_value("eth1", "9000")
     watched.await_value(WMEM, "4096 65536 8388608")
     watched.await_value(PROBING, watched.node.first[PROBING])
     line = agent.await_line("Took up settings")
     assert line["changed"] == f"mtu,sysctls.{WMEM},sysctls.{PROBING}"
     assert not agent.said("Repaired drift")
-    path.write_text("links: {exclude: [eth1]}\n")
+    renew(path, "links: {exclude: [eth1]}\n")
     watched.await_value("eth1", watched.node.first["eth1"])
     assert agent.end() == 0
     assert watched.node.revert() == 0
@@ -74,7 +81,7 @@ def test_a_file_that_cannot_be_used_or_is_gone_changes_nothing(watched: Watched)
     path.write_text("mtu: 8000\n")
     agent = start(watched, path)
     tuned = watched.node.values()
-    path.write_text("mtu: 80000\ngate: {onFailed: shut}\n")
+    renew(path, "mtu: 80000\ngate: {onFailed: shut}\n")
     line = agent.await_line("Could not use the settings")
     assert "mtu: must be a whole number" in str(line["err"])
     assert "gate.onFailed: must be" in str(line["err"])
@@ -86,11 +93,11 @@ def test_a_file_that_cannot_be_used_or_is_gone_changes_nothing(watched: Watched)
     assert "cannot read the configuration" in str(agent.said(unusable)[-1]["err"])
     watched.node.namespace.set_mtu("eth1", 1500)
     watched.await_value("eth1", "8000")
-    path.write_text("mtu: 9000\n")
+    renew(path, "mtu: 9000\n")
     watched.await_value("eth1", "9000")
     agent.await_line("The settings can be used again")
     assert len(agent.said(unusable)) == 2
-    path.write_text("mtu: 8000\n")
+    renew(path, "mtu: 8000\n")
     watched.await_value("eth1", "8000")
     assert watched.node.values() == tuned
     assert agent.end() == 0
@@ -102,7 +109,7 @@ def test_sighup_takes_the_file_up_at_once(watched: Watched) -> None:
     path = watched.node.folder / "agent.yaml"
     path.write_text("mtu: 8000\n")
     agent = start(watched, path, TUNEGATE_WATCH_POLL_SECONDS="3600")
-    path.write_text("mtu: 9000\n")
+    renew(path, "mtu: 9000\n")
     agent.process.send_signal(signal.SIGHUP)
     watched.await_value("eth1", "9000")
     assert agent.end() == 0
