@@ -15,7 +15,7 @@ from contextlib import ExitStack
 
 LISTEN_BACKLOG = 4096
 SPARE_DESCRIPTORS = 100
-_CONNECT_SECONDS = 10.0
+_CONNECT_SECONDS = 30.0
 _RECEIVE_BYTES = 65536
 _RESET_ON_CLOSE = struct.pack("=ii", 1, 0)  # thousands in TIME_WAIT make the next crowd slow
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
-REMOVE_SECONDS = 5.0
+REMOVE_SECONDS = 30.0
 
 
 class MemoryLimitError(Exception):
