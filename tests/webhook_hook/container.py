@@ -25,7 +25,7 @@ from tests.webhook_hook.vllm_stand_in import Behaviour
 
 STAND_IN: Final = Path(__file__).with_name("vllm_stand_in.py")
 PYTHON: Final = os.path.realpath(sys.executable)
-WAIT_SECONDS: Final = 30.0
+WAIT_SECONDS: Final = 60.0
 _NSENTER, _ENV = shutil.which("nsenter") or "", shutil.which("env") or ""
 
 Answer = TypeVar("Answer")
@@ -161,7 +161,7 @@ class Stream:
 
 def get(host: str, port: int, path: str) -> str:
     """Return an answer of the server."""
-    link = http.client.HTTPConnection(host, port, timeout=10)
+    link = http.client.HTTPConnection(host, port, timeout=30)
     try:
         link.request("GET", path)
         return link.getresponse().read().decode()

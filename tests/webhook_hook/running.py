@@ -9,7 +9,7 @@ from tests.webhook_hook.container import Container, Image
 from webhook.inject import drain_hook
 from webhook.recognition import Arguments, Server
 
-SECONDS: Final = 25
+SECONDS: Final = 60
 """The deadline of a hook that must not reach it."""
 
 
@@ -56,7 +56,7 @@ class Run:
 def finish(up: Container, image: Image, folder: Path, words: Sequence[str], *before: str) -> Run:
     """Run a hook to its end; what it prints itself reaches nobody, so it must be nothing."""
     hook = up.hook(words, image.make(folder), *before)
-    out, err = hook.communicate(timeout=60)
+    out, err = hook.communicate(timeout=110)
     assert (out, err) == (b"", b"")
     return Run(hook.returncode, tuple(up.said_by_hook()))
 

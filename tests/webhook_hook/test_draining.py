@@ -29,13 +29,15 @@ SERVERS = {
     "4 MB of metrics": Behaviour(padding=200_000),
 }
 REQUESTS = 6
+LEAST_PIECES = 20
+"""Two seconds: all requests have begun, and the hook too, before the first one ends."""
 
 
 def drained(behaviour: Behaviour, image: Image, folder: Path, *fault: str) -> Run:
     """Return what a hook did on a server with requests, some of which wait."""
     with container(serving(behaviour), folder / f"{image.name}.log") as up:
         for number in range(REQUESTS):
-            up.stream(6 + number)
+            up.stream(LEAST_PIECES + number)
         await_that(lambda: up.state()["in_flight"] == REQUESTS, "all requests run")
         words = command(up.port)
         return drain(up, image, folder, mutated(words, *fault) if fault else words)
@@ -94,7 +96,7 @@ def test_a_hook_that_matches_by_prefix_never_ends_here(tmp_path: Path) -> None:
         assert hook.poll() is None
         exact = PUBLISHED_HOOK.replace("waiting/", "waiting[{]/")
         hook = up.hook(["sh", "-c", exact, "hook", str(up.port)], DASH.make(tmp_path))
-        assert hook.wait(timeout=60) == 0
+        assert hook.wait(timeout=110) == 0
 
 
 def test_requests_that_still_arrive_while_endpoints_learn_complete(tmp_path: Path) -> None:
@@ -107,7 +109,7 @@ def test_requests_that_still_arrive_while_endpoints_learn_complete(tmp_path: Pat
             hook = up.hook(command(up.port, propagation=3), image.make(folder))
             await_that(lambda: up.state()["idle_scrapes"] > 0, "the hook has looked once")
             stream = up.stream(35)
-            hook.communicate(timeout=60)
+            hook.communicate(timeout=110)
             up.popen.kill()
             return Run(hook.returncode, tuple(up.said_by_hook()), (stream.wait(),))
 
