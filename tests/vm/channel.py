@@ -13,7 +13,7 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM
 from typing import Any, cast
 
-SHORT_SECONDS = 20.0
+SHORT_SECONDS = 60.0
 _CHUNK_BYTES = 1 << 20
 
 

@@ -39,12 +39,16 @@ class Agent:
 
     def await_line(self, message: str, **fields: object) -> dict[str, object]:
         """Wait for a line; return the last such one."""
+        return self.await_lines(1, message, **fields)[-1]
+
+    def await_lines(self, least: int, message: str, **fields: object) -> list[dict[str, object]]:
+        """Wait until there are so many lines; what is done is logged after it is done."""
         deadline = time.monotonic() + WAIT_SECONDS
-        while not (found := self.said(message, **fields)):
+        while len(found := self.said(message, **fields)) < least:
             assert time.monotonic() < deadline, self.run.output()
             assert self.run.is_running, self.run.wait()
             time.sleep(POLL_SECONDS)
-        return found[-1]
+        return found
 
 
 @contextmanager

@@ -48,17 +48,18 @@ def storm(guest: Guest, count: int) -> list[float]:
     return found
 
 
-def await_watching(guest: Guest) -> None:
+def await_watching(guest: Guest, agent: Agent) -> None:
     """Wait until the agent has opened all that it keeps open: it sees a drift at once."""
     guest.sh(
         f"ip link set {LINK} mtu 1500; "
         f"until [ $(cat /sys/class/net/{LINK}/mtu) = 9000 ]; do sleep 0.1; done"
     )
+    agent.await_line("Repaired drift", target=f"link/{LINK}/mtu")
 
 
 def test_each_mount_of_a_storm_is_served(guest: Guest, agent: Agent) -> None:
     """As fast as the guest can: each has its read-ahead, and the agent keeps nothing of them."""
-    await_watching(guest)
+    await_watching(guest, agent)
     storm(guest, 5)
     before = footprint(guest)
     waits = storm(guest, STORM)

@@ -1,10 +1,11 @@
 """What every other test in the guest stands on: commands, mounts, links, a server that goes."""
 
 import time
+from signal import SIGKILL
 
 import pytest
 
-from tests.vm.channel import GuestError
+from tests.vm.channel import SHORT_SECONDS, GuestError
 from tests.vm.guest import Guest
 from tests.vm.storage import CLIENT_IPV6, SERVER, SERVER_IPV6, Storage
 
@@ -36,10 +37,18 @@ def test_a_command_that_takes_too_long_is_killed(guest: Guest) -> None:
     assert guest.sh("pgrep -fx 'sleep 4711' || true") == ""
 
 
+def test_a_signal_right_after_the_start_is_not_lost(guest: Guest) -> None:
+    """It may be there before the program is."""
+    for _ in range(5):
+        run = guest.background(["sleep", "4712"])
+        run.send_signal(SIGKILL)
+        assert run.wait().returncode == -SIGKILL
+
+
 def test_commands_run_beside_each_other(guest: Guest) -> None:
     """One that waits for another's file ends only when both run."""
     waiting = guest.background(["sh", "-c", "echo here; until [ -e /run/go ]; do sleep .05; done"])
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + SHORT_SECONDS
     while waiting.output() != "here\n" and time.monotonic() < deadline:
         time.sleep(0.05)
     assert waiting.is_running
@@ -98,7 +107,7 @@ def test_a_black_hole_loses_large_packets_and_no_small_ones(guest: Guest, storag
     storage.set_mtu(9000)
     with storage.mount("/mnt/a"):
         with storage.black_hole(1500):
-            guest.run(["ping", "-c1", "-W2", "-Mdo", "-s1472", SERVER])
+            guest.run(["ping", "-c1", "-W20", "-Mdo", "-s1472", SERVER])
             assert guest.run(
                 ["ping", "-c1", "-W1", "-Mdo", "-s1473", SERVER], check=False
             ).returncode

@@ -174,7 +174,7 @@ def test_what_version_3_needs_of_a_real_server_is_found(guest: Guest, storage: S
 
 SCRAPE = """
 import urllib.request
-print(urllib.request.urlopen("http://127.0.0.1:9469/metrics", timeout=10).read().decode())
+print(urllib.request.urlopen("http://127.0.0.1:9469/metrics", timeout=50).read().decode())
 """
 
 

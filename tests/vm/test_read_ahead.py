@@ -41,7 +41,8 @@ def test_each_mount_is_raised_as_it_appears(guest: Guest, storage: Storage, agen
     argv = ["python3", "-m", "tests.vm.inside.mounting", "4", WANTED, f"{SERVER}:/models", "/mnt/a"]
     waits = json.loads(guest.run(argv, timeout_seconds=WAIT_SECONDS).stdout)
     assert max(waits) < NEVER_MILLISECONDS
-    assert len(agent.said("Applied change", after=WANTED, before=FIRST)) == len(waits)
+    applied = agent.await_lines(len(waits), "Applied change", after=WANTED, before=FIRST)
+    assert len(applied) == len(waits)
     assert agent.said("Repaired drift") == []
     assert agent.said("Left a contested target alone") == []
 

@@ -19,6 +19,8 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,7 @@ class Server:
         """Serve the port; the caller keeps it open."""
         self._port = port
         self._writing = threading.Lock()
-        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._running: dict[int, Future[subprocess.Popen[bytes]]] = {}
         self._actions: dict[str, Callable[[Request], Mapping[str, Any]]] = {
             "run": self._run,
             "signal": self._signal,
@@ -51,8 +53,10 @@ class Server:
         pending = b""
         while chunk := os.read(self._port, _CHUNK_BYTES):
             *lines, pending = (pending + chunk).split(b"\n")
-            for line in lines:
-                threading.Thread(target=self._answer, args=(json.loads(line),), daemon=True).start()
+            for request in map(json.loads, lines):
+                if request["do"] == "run":  # its signal may be here before its thread runs
+                    self._running[request["id"]] = Future()
+                threading.Thread(target=self._answer, args=(request,), daemon=True).start()
 
     def _answer(self, request: Request) -> None:
         try:
@@ -70,16 +74,12 @@ class Server:
     def _run(self, request: Request) -> Mapping[str, Any]:
         number = request["id"]
         out, err = JOBS / f"{number}.out", JOBS / f"{number}.err"
-        with out.open("wb") as stdout, err.open("wb") as stderr:
-            process = subprocess.Popen(
-                request["argv"],
-                stdin=subprocess.PIPE,
-                stdout=stdout,
-                stderr=stderr,
-                env={**os.environ, **request["env"]},
-                start_new_session=True,
-            )
-        self._running[number] = process
+        try:
+            process = _started(request, out, err)
+        except BaseException as error:
+            self._running.pop(number).set_exception(error)
+            raise
+        self._running[number].set_result(process)
         process.communicate(base64.b64decode(request["stdin"]))
         del self._running[number]
         answer = {"code": process.returncode, "out": _encoded(out), "err": _encoded(err)}
@@ -88,11 +88,24 @@ class Server:
         return answer
 
     def _signal(self, request: Request) -> Mapping[str, Any]:
-        """Signal a run's whole process group."""
-        process = self._running.get(request["of"])
-        if process is not None:
-            os.killpg(process.pid, signal.Signals(request["number"]))
+        """Signal a run's whole process group, once it is started; nothing when it has ended."""
+        running = self._running.get(request["of"])
+        if running is not None:
+            with suppress(OSError):
+                os.killpg(running.result().pid, signal.Signals(request["number"]))
         return {}
+
+
+def _started(request: Request, out: Path, err: Path) -> subprocess.Popen[bytes]:
+    with out.open("wb") as stdout, err.open("wb") as stderr:
+        return subprocess.Popen(
+            request["argv"],
+            stdin=subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
+            env={**os.environ, **request["env"]},
+            start_new_session=True,
+        )
 
 
 def _put(request: Request) -> Mapping[str, Any]:
