@@ -236,8 +236,11 @@ REASONS: Mapping[Reason, tuple[str, str]] = {
         ),
     ),
     Reason.NOT_CONVERGED: (
-        "failed, degraded",
-        "a value is not what was written; degraded where it is only a read-ahead",
+        "failed, degraded, pending",
+        (
+            "a value is not what was written; degraded where it is only a read-ahead, pending "
+            "where a link came to carry storage in the middle of the look"
+        ),
     ),
     Reason.NO_PERMISSION: ("failed", "a capability or mount is missing; the message names it"),
     Reason.JOURNAL_DAMAGED: ("note", "lines of the journal could not be read; the others are used"),

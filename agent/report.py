@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
+from agent.baseline import layer_names
 from agent.connections import Seen
-from agent.plan import floor_bytes
+from agent.plan import floor_bytes, link_target
 from agent.readahead import ReadAheadChange
 from agent.scene import Scene
 from agent.state import (
@@ -25,6 +26,7 @@ from agent.verdict import (
     proof_finding,
     way_back_finding,
 )
+from common.record import replace
 
 
 def journal_findings(path: str, problems: Iterable[str]) -> tuple[Finding, ...]:
@@ -71,6 +73,28 @@ def build(
         early_connections=seen.early,
         healed_connections=seen.healed,
     )
+
+
+def put_off(report: Report, began: Scene, ended: Scene) -> Report:
+    """
+    Return the report with links that carry storage only since the pass began as not known yet.
+
+    A route moved in the middle, as it does while another link flaps: nothing was tried there.
+    """
+    known = {name for link in began.plan.links for name in layer_names(began, link)}
+    moved = {name for link in ended.plan.links for name in layer_names(ended, link)} - known
+    targets = {link_target(name) for name in moved}
+    findings = tuple(
+        replace(
+            item,
+            severity=Severity.PENDING,
+            message=f"{item.message}: it carries storage only since a moment ago",
+        )
+        if item.reason is Reason.NOT_CONVERGED and item.target in targets
+        else item
+        for item in report.findings
+    )
+    return replace(report, findings=findings, outcome=outcome_of(findings))
 
 
 def broken_off(error: Exception) -> Report:

@@ -17,7 +17,7 @@ from agent.plan import floor_bytes
 from agent.ports import AgentError, Contact
 from agent.proving import Paths
 from agent.readahead import ReadAheadChange
-from agent.report import build, journal_findings
+from agent.report import build, journal_findings, put_off
 from agent.scene import Scene, Survey, Tools
 from agent.state import (
     Change,
@@ -118,7 +118,7 @@ class Tuner:
         ``heals`` connections that were opened too early are ended, where that is safe.
         """
         self._survey.withheld = {}
-        scene = self._survey.look(ignored)
+        scene = began = self._survey.look(ignored)
         contacts = self._paths.contact(scene)
         if self.scene:  # the first pass has the gate to open
             self.mounts.ask(scene.state, contacts)
@@ -136,7 +136,8 @@ class Tuner:
             failures = _still_wanted(failures, scene.plan)
         heals = heals and _is_let(before_write)  # a proof takes its time
         seen = self._inspect(scene, proofs, heals=heals)
-        return self._report(scene, (*failures, *lost, *refused), seen, (*applied, *lowered))
+        report = self._report(scene, (*failures, *lost, *refused), seen, (*applied, *lowered))
+        return put_off(report, began, scene)
 
     def observe(self) -> Report:
         """Say what tune would change and what it would find now; writes nothing."""

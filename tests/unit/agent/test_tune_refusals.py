@@ -70,6 +70,25 @@ def test_a_link_made_anew_under_the_same_name_is_pending(node: Node) -> None:
     assert tuner.tune().outcome is Outcome.TUNED
 
 
+def test_a_route_that_moves_in_the_middle_is_pending(node: Node) -> None:
+    """While a link flaps its routes go elsewhere: nothing was tried there, so nothing failed."""
+
+    def move(change: Change) -> None:
+        if change.target == "link/eth1/mtu":
+            node.host.route(SERVER, "eth0")
+
+    node.host.before_write = move
+    tuner = node.tuner()
+    report = tuner.tune()
+    assert report.outcome is Outcome.PENDING
+    assert [(item.target, item.reason) for item in report.findings] == [
+        ("link/eth0/mtu", Reason.NOT_CONVERGED)
+    ]
+    node.host.route(SERVER, "eth1")
+    assert tuner.tune().outcome is Outcome.TUNED
+    assert node.host.named("eth0").mtu_bytes == 1500
+
+
 @pytest.mark.parametrize("target", ["link/eth1/mtu", "sysctl/net.ipv4.tcp_rmem"])
 def test_no_permission_names_what_is_missing(node: Node, target: str) -> None:
     """A missing capability is a failure that says what to give; the rest is still tuned."""
