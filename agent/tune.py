@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from agent import baseline
 from agent.config import AgentConfig
 from agent.connections import Seen
-from agent.journal import Journal
 from agent.mount_judge import MountJudge
 from agent.plan import floor_bytes
 from agent.ports import AgentError, Contact
@@ -54,7 +53,7 @@ class Repair:
     What a repair wrote, what was refused, and the scene after it.
 
     ``drifts`` are the writes that put drift right: all but the first one to a new mount.
-    ``is_put_off``: nothing was written, because a link would grow to a size it never had from us.
+    ``is_put_off``: not all was written, because a link would grow to a size it never had from us.
     """
 
     scene: Scene
@@ -160,16 +159,17 @@ class Tuner:
         """
         scene = self._survey.look(ignored, resolve=resolve)
         before = self._survey.open_journal(scene.state)
-        if any(_grows_first(change, before) for change in scene.plan.changes):
+        if self._writer.grows_first(scene):
             return Repair(scene, (), (), (), is_put_off=True)
         before_write()
-        scene, applied, failures = self._writer.converge(scene)
+        scene, applied, failures = self._writer.converge(scene, may_grow_first=False)
         drifts = [
             change
             for change in applied
             if not isinstance(change, ReadAheadChange) or before.has_written(change)
         ]
-        return Repair(scene, applied, tuple(drifts), failures)
+        is_put_off = self._writer.grows_first(scene)
+        return Repair(scene, applied, tuple(drifts), failures, is_put_off=is_put_off)
 
     def revert(self) -> tuple[Plan, tuple[Finding, ...]]:
         """
@@ -322,9 +322,3 @@ def _still_wanted(failures: Iterable[Finding], plan: Plan) -> tuple[Finding, ...
 def _is_on(scene: Scene, proof: Proof, name: LinkName) -> bool:
     link = scene.carrier(proof.endpoint.address)
     return link is not None and link.name == name
-
-
-def _grows_first(change: Change, journal: Journal) -> bool:
-    """Return whether a link would get a larger MTU than we ever gave it."""
-    is_growing = isinstance(change, LinkMtuChange) and change.after_bytes > change.before_bytes
-    return is_growing and not journal.has_held(change)

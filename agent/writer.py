@@ -45,12 +45,28 @@ class Writer:
         self._lock = Lock()
         self.tends_mounts = False
 
-    def converge(self, scene: Scene) -> tuple[Scene, tuple[Change, ...], tuple[Finding, ...]]:
-        """Write what is planned; a refused size, or one reached all the same, makes a new plan."""
+    def converge(
+        self, scene: Scene, *, may_grow_first: bool = True
+    ) -> tuple[Scene, tuple[Change, ...], tuple[Finding, ...]]:
+        """
+        Write what is planned; a refused size, or one reached all the same, makes a new plan.
+
+        Without ``may_grow_first`` it ends where a new plan gives a link a larger MTU than ever.
+        """
         with self._lock:
             if self._is_overtaken(scene):
                 scene = self._survey.again(scene)
-            return self._converge(scene)
+            return self._converge(scene, may_grow_first=may_grow_first)
+
+    def grows_first(self, scene: Scene) -> bool:
+        """Return whether a link would get a larger MTU than we ever gave it."""
+        journal = self._survey.open_journal(scene.state)
+        growing = (
+            change
+            for change in scene.plan.changes
+            if isinstance(change, LinkMtuChange) and change.after_bytes > change.before_bytes
+        )
+        return any(not journal.has_held(change) for change in growing)
 
     def _is_overtaken(self, scene: Scene) -> bool:
         """Return whether the other thread may have written since the look."""
@@ -60,11 +76,15 @@ class Writer:
         journal = self._survey.open_journal(scene.state)
         return any(journal.knows(one) for one in changes if isinstance(one, ReadAheadChange))
 
-    def _converge(self, scene: Scene) -> tuple[Scene, tuple[Change, ...], tuple[Finding, ...]]:
+    def _converge(
+        self, scene: Scene, *, may_grow_first: bool
+    ) -> tuple[Scene, tuple[Change, ...], tuple[Finding, ...]]:
         applied: list[Change] = []
         failures: list[Finding] = []
         refusing: set[str] = set()
         while changes := scene.plan.changes:
+            if not may_grow_first and self.grows_first(scene):
+                break
             try:
                 self._survey.record(scene.state, changes)
             except JournalError as error:

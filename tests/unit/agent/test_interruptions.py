@@ -13,7 +13,7 @@ from agent.mode import Mode
 from agent.ports import HostError
 from agent.readahead import DEFAULT_KIB
 from agent.standby import Standby
-from agent.state import Endpoint, Outcome, Proof
+from agent.state import Change, Endpoint, Outcome, Proof
 from common.names import LABEL_MODE
 from tests.fake_network import FakeProber, FakeServer
 from tests.fakes import FakeHost
@@ -167,6 +167,30 @@ def test_a_link_that_is_new_to_us_grows_in_a_whole_pass_only(node: Node) -> None
     assert node.host.mtu("eth2") == 9000
     assert all(asked)
     assert turning.status.repairs == {}
+
+
+def test_a_link_that_is_new_to_us_in_the_middle_of_a_repair_waits_for_the_pass(node: Node) -> None:
+    """The mount comes while a drift is put right: what it needs is asked for all the same."""
+    node.host.default("10.2.0.1", node.host.links[node.host.add("eth2")].name)
+    node.host.route("10.2.0.10", "eth2")
+    node.prober.servers["10.2.0.10"] = FakeServer()
+    turning = Turning(node)
+    turning.loop.first_pass()
+    node.prober.sent.clear()
+    asked: list[bool] = []
+
+    def mount(change: Change) -> None:
+        if change.target == "link/eth2/mtu":
+            asked.append("gateway 10.2.0.1" in node.prober.sent)
+        elif not node.host.mounts:
+            node.host.mount(source="10.2.0.10:/models")
+
+    node.host.set_mtu("eth1", 1500)
+    node.host.before_write = mount
+    turning.loop.turn()
+    assert node.host.mtu("eth2") == 9000
+    assert asked == [True]
+    assert turning.status.repairs == {"link": 1}
 
 
 def test_a_node_that_is_switched_back_says_so_though_its_server_is_silent(node: Node) -> None:
