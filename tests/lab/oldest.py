@@ -14,7 +14,7 @@ from tests.lab.api import ApiClient
 from tests.lab.control_plane import ControlPlane
 from tests.lab.netns import Namespace
 from tests.lab.process import LabDir
-from tests.lab.webhook_objects import NAMESPACE, SERVICE_PORT, USER
+from tests.lab.webhook_objects import NAMESPACE, SERVICE_PORT, USER, patient
 from tests.lab.webhook_pods import PROGRAM
 
 APISERVER: Final = "kube-apiserver-oldest"
@@ -47,9 +47,9 @@ def _install(lab_dir: LabDir, namespace: Namespace, control_plane: ControlPlane)
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
         *webhook_objects.identity(),
         webhook_objects.service(SERVICE_PORT, cluster_ip=_CLUSTER_IP),
-        webhook_objects.mutating_configuration(),
-        webhook_objects.volume_configuration(),
-        webhook_objects.warning_configuration(),
+        patient(webhook_objects.mutating_configuration()),
+        patient(webhook_objects.volume_configuration()),
+        patient(webhook_objects.warning_configuration()),
     )
     settings = {
         "TUNEGATE_WEBHOOK_SERVER_PORT": str(SERVICE_PORT),

@@ -33,6 +33,8 @@ DNS_NAME: Final = f"{NAME}.{NAMESPACE}.svc"
 
 SERVICE_PORT: Final = 443
 TIMEOUT_SECONDS: Final = 3
+PATIENT_SECONDS: Final = 30
+"""The longest timeout that Kubernetes takes: a machine that is slow for 3 s is no fault of ours."""
 POD_HOOK: Final = "pods.tunegate.io"
 OPTED_IN_HOOK: Final = "opted-in-pods.tunegate.io"
 VOLUME_HOOK: Final = "volumes.tunegate.io"
@@ -169,6 +171,12 @@ def service(serving_port: int, namespace: str = NAMESPACE, cluster_ip: str = "")
         spec["clusterIP"] = cluster_ip
     metadata = {"name": NAME, "namespace": namespace, "labels": dict(LABELS)}
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+
+
+def patient(configuration: Object, seconds: int = PATIENT_SECONDS) -> Object:
+    """Return a configuration whose hooks all have this timeout."""
+    hooks = [hook | {"timeoutSeconds": seconds} for hook in configuration["webhooks"]]
+    return configuration | {"webhooks": hooks}
 
 
 def mutating_configuration(

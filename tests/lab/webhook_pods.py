@@ -58,7 +58,7 @@ class Replica:
     ready: bool = field(default=False)
     silent: int = field(default=0)
 
-    def get(self, path: str, cp: Namespace, timeout_seconds: float = 5.0) -> tuple[int, str]:
+    def get(self, path: str, cp: Namespace, timeout_seconds: float = 30.0) -> tuple[int, str]:
         """Ask the plain port from where the control plane is; raises OSError."""
         with cp.entered():
             connection = http.client.HTTPConnection(self.address, PLAIN_PORT, timeout_seconds)
@@ -244,7 +244,7 @@ class WebhookPods:
             self._renew_lease()
             for replica in every:
                 self._look(replica)
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return
         except ApiError as error:
             if error.status < http.client.INTERNAL_SERVER_ERROR:

@@ -39,10 +39,10 @@ def start_own(stage: Stage) -> Iterator[Start]:
     """
     Give what starts replicas that make their certificates themselves, each with more environment.
 
-    The API server waits for them as long as Kubernetes allows; they are gone after the test.
+    They are gone after the test.
     """
     _remove_all(stage)
-    stage.set_timeout(30, has_bundle=False)
+    stage.configure(b"")
 
     def start(environments: list[Mapping[str, str]]) -> None:
         settings = stage.lab.environment(tls_certificate_file="", tls_key_file="")

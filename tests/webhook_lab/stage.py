@@ -20,15 +20,17 @@ from tests.lab.objects import vllm_pod
 from tests.lab.webhook_lab import WebhookLab
 from tests.lab.webhook_objects import (
     NAMESPACE,
+    PATIENT_SECONDS,
     SERVING_SECRET,
     mutating_configuration,
+    patient,
     volume_configuration,
     warning_configuration,
 )
 from tests.lab.webhook_pods import Replica
 
 REPLICAS: Final = 3
-WAIT_SECONDS: Final = 30.0
+WAIT_SECONDS: Final = 90.0
 SECRET: Final = f"/api/v1/namespaces/{NAMESPACE}/secrets/{SERVING_SECRET}"
 """Where replicas that make their certificates themselves keep their CA."""
 CLUSTER_WIDE: Final = ("Node", "PersistentVolume")
@@ -84,6 +86,12 @@ def deployment(name: str) -> Object:
     }
 
 
+def configurations(bundle: bytes = b"", timeout_seconds: int = PATIENT_SECONDS) -> list[Object]:
+    """Return what an installation has, but for how long the API server waits for answers."""
+    made = [mutating_configuration(bundle), volume_configuration(bundle)]
+    return [patient(one, timeout_seconds) for one in (*made, warning_configuration(bundle))]
+
+
 class Stage:
     """One cluster, set back to three ready replicas and its own configurations for each test."""
 
@@ -101,27 +109,12 @@ class Stage:
         made = [self.lab.pods.start(self.lab.environment()) for _ in range(missing)]
         self.lab.pods.await_ready(*made)
         self.lab.pods.await_endpoints(REPLICAS)
-        bundle = self.lab.ca_bundle
-        self.lab.configure(
-            mutating_configuration(bundle),
-            volume_configuration(bundle),
-            warning_configuration(bundle),
-        )
+        self.configure(self.lab.ca_bundle)
         self.await_called()
 
-    def set_timeout(self, seconds: int, *, has_bundle: bool = True) -> None:
-        """
-        Have the API server wait so long for each answer; `heal` sets it back.
-
-        `has_bundle` False leaves the CA bundles to the replicas, which are still to come.
-        """
-        bundle = self.lab.ca_bundle if has_bundle else b""
-        one = mutating_configuration(bundle)
-        for hook in one["webhooks"]:
-            hook["timeoutSeconds"] = seconds
-        self.lab.configure(one, warning_configuration(bundle))
-        if has_bundle:
-            self.await_called()
+    def configure(self, bundle: bytes, timeout_seconds: int = PATIENT_SECONDS) -> None:
+        """Configure all hooks that are on by default; the API server waits so long for answers."""
+        self.lab.configure(*configurations(bundle, timeout_seconds))
 
     @property
     def replicas(self) -> list[Replica]:

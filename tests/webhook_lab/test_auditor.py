@@ -13,8 +13,6 @@ pytestmark = [pytest.mark.lab, pytest.mark.api]
 NAME = "while-away"
 PODS = f"/api/v1/namespaces/default/pods?labelSelector=app%3D{NAME}"
 EVENTS = "/api/v1/namespaces/default/events"
-LEADER_SECONDS = 90.0
-"""A leader looks around every 15 s."""
 
 
 def test_a_pod_created_while_no_replica_lived_is_told_of(stage: Stage) -> None:
@@ -26,7 +24,7 @@ def test_a_pod_created_while_no_replica_lived_is_told_of(stage: Stage) -> None:
     pod = await_(lambda: next(iter(stage.admin.get(PODS)["items"]), None), "the pod")
     assert record(pod) == {}
     stage.heal()
-    event = await_(lambda: _told(stage), "an Event on the Deployment", LEADER_SECONDS)
+    event = await_(lambda: _told(stage), "an Event on the Deployment")
     assert pod["metadata"]["name"] in event["message"]
     assert f"kubectl rollout restart deployment/{NAME} -n default" in event["message"]
     assert stage.metric("tunegate_webhook_leader") == 1

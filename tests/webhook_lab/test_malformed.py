@@ -64,7 +64,7 @@ class Server:
 def server(lab: WebhookLab) -> Iterator[Server]:
     """Give a server with short deadlines."""
     settings = lab.environment(
-        server_port=PORT, status_port=STATUS_PORT, limits_header_seconds=1, limits_body_seconds=1
+        server_port=PORT, status_port=STATUS_PORT, limits_header_seconds=5, limits_body_seconds=5
     )
     process = lab.cp.spawn("alone", [PROGRAM, "run"], settings)
     context = ssl.create_default_context(cadata=lab.ca_bundle.decode())

@@ -11,7 +11,7 @@ from tests.lab.api import Object, object_path
 from tests.lab.objects import vllm_pod
 from tests.lab.process import LabProcess
 from tests.lab.services import POD_GATEWAY
-from tests.lab.webhook_objects import mutating_configuration
+from tests.lab.webhook_objects import mutating_configuration, patient
 from tests.webhook_lab.other_mutator import HOOK, PROBE, SIDECAR
 from tests.webhook_lab.stage import Stage, await_, outcomes, plain_pod, record
 
@@ -34,7 +34,7 @@ class Other:
 
     def add(self, name: str, path: str, policy: str = "IfNeeded") -> None:
         """Configure a path under a name that sorts before or after ours; back when it is used."""
-        one = mutating_configuration(self.ca_bundle)
+        one = patient(mutating_configuration(self.ca_bundle))
         hook = one["webhooks"][0]
         hook["clientConfig"].pop("service")
         hook["clientConfig"]["url"] = f"https://{POD_GATEWAY}:{PORT}{path}"

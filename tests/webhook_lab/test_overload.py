@@ -24,7 +24,6 @@ def narrow(stage: Stage) -> Iterator[Stage]:
         stage.lab.pods.remove(replica)
     (only,) = stage.lab.start_replicas(1, limits_reviews=1)
     stage.lab.pods.await_endpoints(1)
-    stage.set_timeout(30)
     yield stage
     stage.lab.pods.remove(only)
 

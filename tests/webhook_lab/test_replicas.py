@@ -7,7 +7,7 @@ import pytest
 
 from tests.lab.api import Object
 from tests.lab.objects import vllm_pod
-from tests.lab.webhook_objects import POD_HOOK
+from tests.lab.webhook_objects import POD_HOOK, TIMEOUT_SECONDS
 from tests.lab.webhook_pods import LEASE_SECONDS, NODE_LEASE, Replica
 from tests.webhook_lab.load import Load, creating
 from tests.webhook_lab.stage import REPLICAS, Stage, await_, plain_pod, record
@@ -20,21 +20,10 @@ LATE_SECONDS = 1.5
 PODS = f"/api/v1/namespaces/{LOADED}/pods"
 
 
-@pytest.fixture(scope="module")
-def loaded(made_stage: Stage) -> str:
-    """Give a namespace for the pods of the load."""
-    return made_stage.lab.namespace(LOADED)
-
-
-@pytest.fixture
-def patient(stage: Stage, loaded: str) -> Stage:
-    """
-    Give the cluster with hooks that wait as long as Kubernetes allows.
-
-    A machine that is slow for 3 s is none of the faults that are looked for here.
-    """
-    stage.set_timeout(30)
-    return stage
+@pytest.fixture(scope="module", autouse=True)
+def loaded(made_stage: Stage) -> None:
+    """Make a namespace for the pods of the load."""
+    made_stage.lab.namespace(LOADED)
 
 
 def loading_pod() -> Object:
@@ -45,39 +34,39 @@ def loading_pod() -> Object:
     return pod
 
 
-def test_a_rolling_restart_under_load_costs_nothing(patient: Stage) -> None:
+def test_a_rolling_restart_under_load_costs_nothing(stage: Stage) -> None:
     """
     Every replica is replaced, as a Deployment does it: no create fails, no pod goes without.
 
     New connections come to each one that ends for a while: nodes learn late of endpoints.
     """
-    before = patient.failed_open(POD_HOOK)
-    first = patient.replicas
+    before = stage.failed_open(POD_HOOK)
+    first = stage.replicas
     ending: list[threading.Thread] = []
-    with creating(patient.admin, PODS, loading_pod) as load:
+    with creating(stage.admin, PODS, loading_pod) as load:
         load.await_more(50)
         for old in first:
-            new = patient.lab.pods.start(patient.lab.environment())
-            patient.lab.pods.await_ready(new)
-            with patient.lab.late_proxy():
-                ending.append(_end(patient, old))
+            new = stage.lab.pods.start(stage.lab.environment())
+            stage.lab.pods.await_ready(new)
+            with stage.lab.late_proxy():
+                ending.append(_end(stage, old))
                 time.sleep(LATE_SECONDS)
             load.await_more(30)
         for thread in ending:
             thread.join()
         load.await_more(50)
     assert (load.failed, load.bare) == ([], [])
-    assert patient.failed_open(POD_HOOK) == before
-    assert not {one.name for one in first} & {one.name for one in patient.replicas}
+    assert stage.failed_open(POD_HOOK) == before
+    assert not {one.name for one in first} & {one.name for one in stage.replicas}
     assert [one.process.poll() for one in first] == [0] * REPLICAS
 
 
-def test_a_killed_replica_costs_no_create(patient: Stage) -> None:
+def test_a_killed_replica_costs_no_create(stage: Stage) -> None:
     """What was under way there passes as it came; once its endpoint is gone, all is as before."""
-    with creating(patient.admin, PODS, loading_pod) as load:
+    with creating(stage.admin, PODS, loading_pod) as load:
         load.await_more(50)
-        patient.lab.pods.kill(patient.replicas[0])
-        patient.lab.pods.await_endpoints(REPLICAS - 1)
+        stage.lab.pods.kill(stage.replicas[0])
+        stage.lab.pods.await_endpoints(REPLICAS - 1)
         await_(lambda: _all_injected(load), "creates are injected again")
     assert load.failed == []
 
@@ -99,6 +88,7 @@ def test_with_all_replicas_gone_pods_are_created_as_they_are(stage: Stage) -> No
 
 def test_with_all_replicas_unreachable_pods_are_created_after_the_timeout(stage: Stage) -> None:
     """Nodes that are lost answer nothing at all: the API server gives up and lets the pod pass."""
+    stage.configure(stage.lab.ca_bundle, TIMEOUT_SECONDS)
     for replica in stage.replicas:
         replica.namespace.link_up("eth0", up=False)
     calls, passed = stage.calls(POD_HOOK), stage.failed_open(POD_HOOK)

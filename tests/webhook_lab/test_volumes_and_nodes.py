@@ -7,7 +7,7 @@ import pytest
 from common.names import ANNOTATION_NFS_OPTIONS, STARTUP_TAINT
 from tests.lab.api import Object, object_path
 from tests.lab.webhook_lab import GATED
-from tests.lab.webhook_objects import NODE_HOOK, node_configuration
+from tests.lab.webhook_objects import NODE_HOOK, node_configuration, patient
 from tests.webhook_lab.stage import Stage, await_
 
 pytestmark = [pytest.mark.lab, pytest.mark.api]
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.api]
 @pytest.fixture
 def gating(stage: Stage) -> Iterator[Stage]:
     """Give the cluster with the Node hook, which is off by default."""
-    one = node_configuration(GATED, stage.lab.ca_bundle)
+    one = patient(node_configuration(GATED, stage.lab.ca_bundle))
     stage.lab.configure(one)
     await_(lambda: _is_gated(stage, node("probe", GATED)), "the Node hook is called")
     yield stage
