@@ -29,7 +29,7 @@ from tests.lab.world import NFS_ADDRESS
 NODE = "gpu-0"
 NODE_PATH = f"/api/v1/nodes/{NODE}"
 GATE = (STARTUP_TAINT,)
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 PROGRAM = str(Path(sys.executable).parent / "tunegate-agent")
 SYSCTLS = (
     "net.ipv4.tcp_rmem",
@@ -256,7 +256,7 @@ def http_get(stage: Stage, port: int, path: str) -> tuple[int, str] | None:
     """Ask the agent's own server from inside its node; None when nobody listens."""
     with stage.host.entered():
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

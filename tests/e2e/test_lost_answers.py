@@ -73,7 +73,7 @@ def test_refusals_of_every_kind_are_ridden_out(stage: Stage, proxy: ApiProxy) ->
 def test_the_wish_of_an_overloaded_server_is_heeded(stage: Stage, proxy: ApiProxy) -> None:
     """Retry-After: nothing is asked before it is over."""
     stage.join(by_hand=True)
-    proxy.spoil(Fault(PATCH_NODE, 429, 1, {"Retry-After": "3"}))
+    proxy.spoil(Fault(PATCH_NODE, 429, 1, {"Retry-After": "10"}))
     agent = start(stage, proxy)
     agent.await_line(TROUBLE)
     asked = len(proxy.seen)

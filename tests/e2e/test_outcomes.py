@@ -106,7 +106,7 @@ def test_failed_holds_the_gate_until_it_is_mended(stage: Stage) -> None:
 def test_the_deadline_opens_a_failed_node(stage: Stage) -> None:
     """gate.deadlineSeconds: the label goes on saying failed."""
     stage.join()
-    stage.start(around=SYSCTLS_READ_ONLY, gate_deadline_seconds=4)
+    stage.start(around=SYSCTLS_READ_ONLY, gate_deadline_seconds=10)
     assert gates(stage.wait_verdict("failed", "False", "SysctlReadOnly")) == set(GATE)
     node = stage.wait(lambda node: not gates(node))
     assert verdict(node) == ("failed", "False", "SysctlReadOnly")
@@ -116,7 +116,7 @@ def test_a_silent_server_keeps_the_gate_closed_for_a_while_only(stage: Stage) ->
     """Unknown and closed, then degraded and open, then tuned once the server answers."""
     stage.lab.world.router.silence()
     stage.join()
-    stage.start(probe_retry_seconds=3, watch_probe_seconds=2)
+    stage.start(probe_retry_seconds=8, watch_probe_seconds=2)
     node = stage.wait_verdict(None, "Unknown", "EndpointSilent")
     assert gates(node) == set(GATE)
     assert stage.host.mtu("eth1") == 1500, "nothing could prove a larger size"

@@ -76,7 +76,7 @@ def test_uninstall_waits_for_an_agent_that_is_ending(stage: Stage) -> None:
         assert ending.poll() is None
         assert stage.host.mtu("eth1") == 9000
         agent.process.send_signal(signal.SIGTERM)
-        assert ending.wait(20) == 0
+        assert ending.wait(60) == 0
     finally:
         ending.kill()
     assert_clean(stage.node())
@@ -114,7 +114,7 @@ def test_uninstall_stays_until_it_is_told_to_end(stage: Stage) -> None:
         assert_clean(stage.quiet())
         assert staying.poll() is None
         staying.send_signal(signal.SIGTERM)
-        assert staying.wait(20) == 0
+        assert staying.wait(60) == 0
     finally:
         staying.kill()
 
