@@ -5,7 +5,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.lab import images
@@ -15,9 +15,10 @@ from tests.lab.netns import Namespace
 from tests.lab.objects import GPU
 
 PORT = 8000
-POD_SECONDS = 120.0
+POD_SECONDS = 240.0
 _DONE = b"data: [DONE]"
-_STREAM_SECONDS = 60.0
+_STREAM_SECONDS = 120.0
+_SLOTS = 4  # what vLLM's stand-in runs at once
 
 
 def deployment(namespace: str, node: str, environment: Mapping[str, str] | None = None) -> Object:
@@ -91,6 +92,7 @@ class Stream:
     received: int = 0
     finished: bool = False
     ended: str = "still open"
+    asked: threading.Event = field(default_factory=threading.Event)
     begun: threading.Event = field(default_factory=threading.Event)
 
     def run(self, client: Namespace, host: str) -> None:
@@ -101,6 +103,7 @@ class Stream:
         except (OSError, http.client.HTTPException) as error:
             self.ended = repr(error)
         finally:
+            self.asked.set()
             self.begun.set()
 
     def _read(self, host: str) -> None:
@@ -108,6 +111,7 @@ class Stream:
         with contextlib.closing(connection):
             asked = {"prompt": "x", "max_tokens": self.tokens, "stream": True}
             connection.request("POST", "/v1/completions", json.dumps(asked))
+            self.asked.set()
             with connection.getresponse() as answer:
                 for line in answer:
                     self.begun.set()
@@ -119,23 +123,31 @@ class Stream:
 @contextlib.contextmanager
 def streams(client: Namespace, pod: Object, count: int, tokens: int) -> Iterator[list[Stream]]:
     """
-    Open so many streams to a pod; what is inside runs when those that it serves at once have begun.
+    Open so many streams to a pod and give them when all are asked for, and the first ones begun.
 
-    At the end all of them are over, one way or the other.
+    The first ones are as many as it serves at once. At the end all are over, in whatever way.
     """
     made = [Stream(tokens) for _ in range(count)]
     host = pod["status"]["podIP"]
     threads = [threading.Thread(target=one.run, args=(client, host)) for one in made]
     for thread in threads:
         thread.start()
-    for _ in range(1000):
-        if sum(one.begun.wait(0.01) for one in made) >= min(count, 4):
-            break
     try:
+        _await_begun(made, min(count, _SLOTS))
         yield made
     finally:
         for thread in threads:
             thread.join()
+
+
+def _await_begun(made: Sequence[Stream], slots: int) -> None:
+    deadline = time.monotonic() + POD_SECONDS
+    while sum(one.begun.is_set() for one in made) < slots or not all(
+        one.asked.is_set() for one in made
+    ):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not all streams have begun: {made}")
+        time.sleep(0.01)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +187,7 @@ def delete_and_follow(cluster: Cluster, pod: Object) -> Ending:
     log: list[str] = []
     follower = threading.Thread(
         target=lambda: log.append(
-            cluster.kubectl(*words, check=False, timeout_seconds=400.0).stdout
+            cluster.kubectl(*words, check=False, timeout_seconds=600.0).stdout
         )
     )
     follower.start()

@@ -9,7 +9,7 @@ from tests.lab.api import ApiError, Object
 from tests.lab.cluster import Cluster
 from tests.lab.release import NAME, NAMESPACE, Release
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
@@ -32,7 +32,7 @@ def test_helm_test_passes_and_says_what_it_saw(
     for word in ("a vLLM pod gets tolerations", "2 of 2 agents are ready", "gpu-0 is tuned"):
         assert word in said
     path = f"{PODS}?labelSelector=app.kubernetes.io/component%3Dselftest"
-    cluster.api.wait_for(path, lambda listed: listed.get("items") == [])
+    cluster.api.wait_for(path, lambda listed: listed.get("items") == [], 180.0)
 
 
 def agent_on(cluster: Cluster, node: str) -> Object:
@@ -70,6 +70,6 @@ def test_the_api_server_finds_no_fault_with_the_policys_expressions(
             (one.get("status") or {}).get("observedGeneration")
             == one.get("metadata", {}).get("generation")
         ),
-        60.0,
+        180.0,
     )
     assert policy["status"].get("typeChecking", {}) == {}

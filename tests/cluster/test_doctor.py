@@ -10,9 +10,9 @@ from tests.lab.api import Object
 from tests.lab.cluster import Cluster
 from tests.lab.release import NAMESPACE, Release
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
-WAIT_SECONDS = 120.0
+WAIT_SECONDS = 240.0
 AGENTS = "app.kubernetes.io/component=agent"
 
 
@@ -50,6 +50,8 @@ def test_why_an_agent_does_not_start_is_told_in_the_kubelets_words(
     try:
         pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
         cluster.api.wait_for(pods, lambda state: "ErrImageNeverPull" in str(state), WAIT_SECONDS)
+        # what its DaemonSet counts comes a moment later
+        eventually(lambda: "AgentNotReady" in problems(cluster), WAIT_SECONDS)
         found = findings(cluster)["AgentNotReady"]
         assert "ErrImageNeverPull" in found["message"]
         assert "kubectl describe pod -n tunegate" in found["snippet"]
@@ -65,17 +67,19 @@ def test_a_namespace_that_lets_no_agent_in_is_told_with_the_cure(
     """Pod Security takes the namespaces and folders that the agent needs for an attack."""
     level = "pod-security.kubernetes.io/enforce"
     cluster.kubectl("label", "namespace", NAMESPACE, f"{level}=baseline")
-    cluster.kubectl("delete", "pods", "-n", NAMESPACE, f"--selector={AGENTS}", "--wait=true")
-    eventually(
-        lambda: "PodSecurity" in findings(cluster).get("AgentNotReady", {}).get("message", ""),
-        WAIT_SECONDS,
-    )
-    command = findings(cluster)["AgentNotReady"]["snippet"].replace("\\\n", "")
-    cluster.kubectl(*shlex.split(command)[1:])
-    # its controller tries again by itself, later and later
-    installed.await_agents()
-    assert "AgentNotReady" not in problems(cluster)
-    cluster.kubectl("label", "namespace", NAMESPACE, f"{level}-")
+    try:
+        cluster.kubectl("delete", "pods", "-n", NAMESPACE, f"--selector={AGENTS}", "--wait=true")
+        eventually(
+            lambda: "PodSecurity" in findings(cluster).get("AgentNotReady", {}).get("message", ""),
+            WAIT_SECONDS,
+        )
+        command = findings(cluster)["AgentNotReady"]["snippet"].replace("\\\n", "")
+        cluster.kubectl(*shlex.split(command)[1:])
+        # its controller tries again by itself, later and later
+        installed.await_agents()
+        assert "AgentNotReady" not in problems(cluster)
+    finally:
+        cluster.kubectl("label", "namespace", NAMESPACE, f"{level}-")
 
 
 def test_a_webhook_that_nobody_answers_for_is_told(cluster: Cluster, installed: Release) -> None:

@@ -18,10 +18,10 @@ from tests.lab.cluster import Cluster
 from tests.lab.release import NAMESPACE, Release
 from tests.lab.world import NFS_ADDRESS
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 METRICS_PORT, OTHER_PORT = 9470, 12345
-CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)"
+CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)"
 
 
 def webhook_pods(cluster: Cluster) -> list[Object]:
@@ -87,11 +87,11 @@ def test_only_the_two_ports_of_the_webhook_can_be_reached(
     """Metrics are read from outside; the connection to another port never arrives."""
     pod = webhook_pods(cluster)[0]
     address = pod["status"]["podIP"]
-    asked = ["curl", "--silent", "--max-time", "3", f"http://{address}:{METRICS_PORT}/metrics"]
+    asked = ["curl", "--silent", "--max-time", "60", f"http://{address}:{METRICS_PORT}/metrics"]
     assert "tunegate_webhook_" in cluster.world.cp.run(asked).stdout
 
     # refused when nobody listens and nothing is in between; silence is the policy's
-    closed = ["curl", "--silent", "--max-time", "3", f"http://{address}:{OTHER_PORT}/"]
+    closed = ["curl", "--silent", "--max-time", "10", f"http://{address}:{OTHER_PORT}/"]
     timed_out, refused = 28, 7  # curl(1), EXIT CODES
     assert cluster.world.cp.run(closed, check=False).returncode == timed_out
     policy_walls.lift(cluster)

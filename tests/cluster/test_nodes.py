@@ -3,14 +3,15 @@
 import pytest
 
 from common import names
+from tests.cluster.hosts import eventually
 from tests.lab.api import Object
 from tests.lab.cluster import Cluster
 from tests.lab.objects import GPU
 from tests.lab.release import Release
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
-_READY_SECONDS = 60.0
+_READY_SECONDS = 240.0
 
 
 def server_pod(name: str, namespace: str, image: str, node: str) -> Object:
@@ -48,6 +49,12 @@ def await_ready(cluster: Cluster, pod: Object) -> Object:
     return cluster.api.wait_for(path, ready, _READY_SECONDS)
 
 
+def await_log(cluster: Cluster, *where: str) -> str:
+    """Return what a pod has said, once it is something: the runtime writes it a moment later."""
+    eventually(lambda: bool(cluster.kubectl("logs", *where).stdout), _READY_SECONDS)
+    return cluster.kubectl("logs", *where).stdout
+
+
 def serve_everywhere(cluster: Cluster, namespace: str, image: str) -> dict[str, Object]:
     """Start a server pod on every node and return them, Ready, by node."""
     pods = {name: server_pod(f"on-{name}", namespace, image, name) for name in cluster.nodes}
@@ -63,7 +70,8 @@ def test_a_gpu_node_registers_behind_the_gate(cluster: Cluster, absent: Release)
     keys = [taint["key"] for taint in nodes["gpu-0"]["spec"]["taints"]]
     # that of a node that is not ready may stand a moment longer
     assert names.STARTUP_TAINT in keys
-    assert "taints" not in nodes["solo-0"]["spec"]
+    others = [taint["key"] for taint in nodes["solo-0"]["spec"].get("taints", [])]
+    assert not set(others) & set(names.GATE_TAINTS)
     assert {one["status"]["allocatable"][GPU] for one in nodes.values()} == {"8"}
 
 
@@ -75,7 +83,7 @@ def test_a_pod_of_an_imported_image_runs_logs_and_executes(
 
     for name, pod in pods.items():
         where = ("-n", namespace, pod["metadata"]["name"])
-        assert cluster.kubectl("logs", *where).stdout == "serving\n"
+        assert await_log(cluster, *where) == "serving\n"
         done = cluster.nodes[name].exec(pod, ["busybox", "hostname"])
         assert done.stdout.strip() == pod["metadata"]["name"], done.stderr
 
@@ -94,7 +102,7 @@ def test_a_service_answers_on_every_node_and_where_the_api_server_is(
     }
     made = cluster.api.post(f"/api/v1/namespaces/{namespace}/services", service)
     url = f"http://{made['spec']['clusterIP']}/"
-    asked = ["busybox", "timeout", "5", "busybox", "wget", "-q", "-O-", url]
+    asked = ["busybox", "timeout", "10", "busybox", "wget", "-q", "-O-", url]
 
     def answers() -> set[tuple[str, str]]:
         seen = {("cp", cluster.world.cp.run(asked, check=False).stdout.strip())}
@@ -109,11 +117,12 @@ def test_a_service_answers_on_every_node_and_where_the_api_server_is(
         for node in cluster.nodes
     }
     seen: set[tuple[str, str]] = set()
-    for _ in range(20):
-        seen |= answers()
-        if expected <= seen:
-            break
-    assert expected <= seen
+
+    def all_have_answered() -> bool:
+        seen.update(answers())
+        return expected <= seen
+
+    eventually(all_have_answered, _READY_SECONDS)
 
 
 def test_a_nodes_host_paths_are_its_own(cluster: Cluster) -> None:
@@ -153,5 +162,5 @@ def test_a_reboot_keeps_what_is_on_disk_and_nothing_else(
         statuses = state.get("status", {}).get("containerStatuses", [])
         return any(one["restartCount"] > 0 and one["ready"] for one in statuses)
 
-    after = cluster.api.wait_for(path, came_back, 120.0)
+    after = cluster.api.wait_for(path, came_back, 300.0)
     assert after["metadata"]["uid"] == before["metadata"]["uid"]

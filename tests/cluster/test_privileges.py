@@ -8,7 +8,7 @@ from tests.lab.cluster import Cluster
 from tests.lab.node import NodeProcess
 from tests.lab.release import NAMESPACE, Release
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 NET_ADMIN = 1 << 12  # linux/capability.h
 SECCOMP_FILTER = "2"  # proc_pid_status(5)
@@ -26,11 +26,12 @@ BY_RUNTIME = {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/dev/terminati
 
 
 def pods(cluster: Cluster, component: str) -> list[Object]:
-    """Return the release's pods of one component."""
+    """Return the release's living pods of one component."""
     selector = f"labelSelector=app.kubernetes.io%2Fcomponent%3D{component}"
     found = cluster.api.get(f"/api/v1/namespaces/{NAMESPACE}/pods?{selector}")["items"]
-    assert found
-    return list(found)
+    living = [one for one in found if "deletionTimestamp" not in one["metadata"]]
+    assert living
+    return living
 
 
 def process(cluster: Cluster, pod: Object) -> NodeProcess:

@@ -18,7 +18,7 @@ from tests.lab.node import Node, is_ready
 from tests.lab.release import Release
 from tests.lab.world import NFS_ADDRESS
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).parents[2]
 VOLUME: Object = {
@@ -83,7 +83,7 @@ def take_machines_boot_id(node: Node, cluster: Cluster) -> None:
     node.boot_id = node.run(["cat", file]).stdout.strip()
     node.stop_kubelet()
     node.start_kubelet()
-    cluster.api.wait_for(f"/api/v1/nodes/{node.name}", lambda one: is_ready(one, node.boot_id), 60)
+    cluster.api.wait_for(f"/api/v1/nodes/{node.name}", lambda one: is_ready(one, node.boot_id))
 
 
 def app_version() -> str:
@@ -102,7 +102,7 @@ def type_in(cluster: Cluster, reader: dict[str, str], command: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=400,
+        timeout=600,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout

@@ -20,12 +20,14 @@ from tests.lab.api import Object
 from tests.lab.cluster import Cluster
 from tests.lab.release import Release
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 HELM = 4
 NODE = "gpu-0"
 NAMESPACE = "story"
 STREAMS, TOKENS = 8, 40
+LONG_TOKENS = 3000
+"""Five minutes of a stream: it is still running when SIGTERM comes, however late that is."""
 SHM = "/dev/shm"  # noqa: S108 - in the pod
 
 
@@ -80,7 +82,7 @@ def _live(cluster: Cluster, release: Release) -> Story:
     release.await_webhook()
     # without a probe it is Ready at once, and while it loads it swallows SIGTERM
     serving.await_log(cluster, plain, "listening")
-    with serving.streams(cluster.world.cp, plain, STREAMS, TOKENS) as plain_streams:
+    with serving.streams(cluster.world.cp, plain, STREAMS, LONG_TOKENS) as plain_streams:
         plain_ending = serving.delete_and_follow(cluster, plain)
     injected = serving.only_pod(cluster, NAMESPACE, ("Ready", "True"))
     shm = node.exec(injected, ["df", "--block-size=1", "--output=size,fstype", SHM]).stdout

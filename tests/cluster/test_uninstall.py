@@ -17,7 +17,7 @@ from tests.lab.cluster import Cluster
 from tests.lab.listing import everything, node_marks, our_events
 from tests.lab.release import NAME, NAMESPACE, Release
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
 
 PLACE = ("--namespace", NAMESPACE)
 
@@ -26,9 +26,10 @@ PLACE = ("--namespace", NAMESPACE)
 def fresh(cluster: Cluster, absent: Release) -> Iterator[Release]:
     """Give the packed chart: hosts are at their first values, gpu-0 is behind the gate."""
     if cluster.kubectl("create", "namespace", NAMESPACE, check=False).returncode == 0:
-        cluster.api.wait_for(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default", bool)
+        for one in ("serviceaccounts/default", "configmaps/kube-root-ca.crt"):
+            cluster.api.wait_for(f"/api/v1/namespaces/{NAMESPACE}/{one}", bool)
     # namespaces of earlier tests would end while this one looks
-    eventually(lambda: not ending_namespaces(cluster), 180.0)
+    eventually(lambda: not ending_namespaces(cluster), 400.0)
     set_back(cluster)
     taint = f"{names.STARTUP_TAINT}:{names.TAINT_EFFECT}"
     cluster.kubectl("taint", "node", "gpu-0", taint, "--overwrite")
@@ -61,7 +62,7 @@ def tunegate(cluster: Cluster, *arguments: str) -> subprocess.CompletedProcess[s
     program = str(Path(sys.executable).parent / "tunegate")
     argv = ["nsenter", f"--net={cluster.world.cp.path}", program, *arguments]
     argv += ["--kubeconfig", str(cluster.control_plane.kubeconfig)]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=300)
 
 
 def test_nothing_is_left_and_hosts_have_their_first_values(
@@ -87,7 +88,7 @@ def test_nothing_is_left_and_hosts_have_their_first_values(
 def assert_clean(cluster: Cluster, before: set[str], marks: dict[str, Object]) -> None:
     """Claim that the API is as it was, but for gate taints."""
     with contextlib.suppress(TimeoutError):  # the garbage collector comes after its owners
-        eventually(lambda: everything(cluster.api) == before, 60.0)
+        eventually(lambda: everything(cluster.api) == before, 180.0)
     assert everything(cluster.api) == before
     assert node_marks(cluster.api) == ungated(marks)
     assert our_events(cluster.api) == []
@@ -140,7 +141,7 @@ def nodes_closed(cluster: Cluster) -> Iterator[None]:
     try:
         probe = ("label", "node", "gpu-0", "probe=1", "--dry-run=server", "--as=probe")
         group = "--as-group=system:masters"
-        eventually(lambda: cluster.kubectl(*probe, group, check=False).returncode != 0, 60.0)
+        eventually(lambda: cluster.kubectl(*probe, group, check=False).returncode != 0, 180.0)
         yield
     finally:
         api.delete(f"{path[:-3]}ybindings/closed")

@@ -60,7 +60,7 @@ class Creating:
         self._thread.join()
         self._api.delete(f"/api/v1/namespaces/{self._namespace}/pods")
 
-    def await_more(self, number: int, timeout_seconds: float = 60.0) -> None:
+    def await_more(self, number: int, timeout_seconds: float = 180.0) -> None:
         """Wait until so many more were created; raises TimeoutError."""
         wanted, deadline = self.created + number, time.monotonic() + timeout_seconds
         while self.created < wanted:

@@ -1,7 +1,8 @@
 """What the tests of Prometheus have in common: pods that are watched, and what is asked of them."""
 
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ NEVER_YET: Final = frozenset({"tunegate_webhook_part_failures_total"})
 """Series that begin with something that the tests here do not cause."""
 DCGM_PORT: Final = 9400
 _RATE_SECONDS = 4 * SCRAPE_SECONDS
+_PANEL_SECONDS = 180.0
 _EXPORTER = """
 import http.server
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -164,6 +166,24 @@ def empty_panels(
         for panel in DASHBOARDS[name].panels()
         if not any(prometheus.query(expression) for expression in asked(panel))
     ]
+
+
+def await_panels(
+    prometheus: Prometheus, name: str, choices: Mapping[str, str], work: Callable[[], object]
+) -> list[tuple[str, list[str]]]:
+    """
+    Wait until no panel of a dashboard is empty, and return those that are in the end.
+
+    `work` is done all the while: a rate needs what happened within the last scrapes, and a scrape
+    that takes longer than its second is one that lacks.
+    """
+    deadline = time.monotonic() + _PANEL_SECONDS
+    while True:
+        work()
+        empty = empty_panels(prometheus, name, choices)
+        if not empty or time.monotonic() > deadline:
+            return empty
+        time.sleep(SCRAPE_SECONDS / 2)
 
 
 def unhealthy_rules(prometheus: Prometheus) -> list[dict[str, Any]]:

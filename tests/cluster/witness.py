@@ -66,7 +66,7 @@ class Witness:
         self._stop.set()
         note: Object = {"metadata": {"annotations": {"lab/witness": "ends"}}}
         self._cluster.api.patch(f"/api/v1/nodes/{self._name}", note)
-        self._thread.join(60)
+        self._thread.join(180)
         note = {"metadata": {"annotations": {"lab/witness": None}}}
         self._cluster.api.patch(f"/api/v1/nodes/{self._name}", note)
 

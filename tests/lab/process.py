@@ -34,7 +34,7 @@ class LabProcess:
         """Return the exit code, None while it runs."""
         return self.popen.poll()
 
-    def wait(self, timeout_seconds: float = 30.0) -> int:
+    def wait(self, timeout_seconds: float = 120.0) -> int:
         """Wait for its end; raises subprocess.TimeoutExpired."""
         return self.popen.wait(timeout_seconds)
 
