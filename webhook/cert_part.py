@@ -82,7 +82,7 @@ class CertPart:
         self._problem: Problem | None = None
         self._detail = "no certificate yet: the Secret was not read"
         self._told: set[Problem] = set()
-        self._seen_now = self._seen_at = 0.0
+        self._seen = 0.0, 0.0
         self._failures = 0
         self._writes: list[float] = []
         self._woken = threading.Event()
@@ -97,7 +97,8 @@ class CertPart:
 
     def ready(self) -> str:
         """Return why no certificate can be served, "" when one is."""
-        return self.ready_by(self._seen_now + self.clock() - self._seen_at)
+        now, at = self._seen  # both of the same look, whatever the part does meanwhile
+        return self.ready_by(now + self.clock() - at)
 
     def ready_by(self, now: float) -> str:
         """Return the same by a clock that is like the API server's."""
@@ -141,7 +142,7 @@ class CertPart:
         """Look, decide and act once; return the step and whether it went well."""
         began = self.clock()
         seen = self._store.look(self._served)
-        self._seen_now, self._seen_at = seen.look.now, self.clock()
+        self._seen = seen.look.now, self.clock()
         self._memory = self._memory.after(seen.look, self.clock())
         scene = Scene(seen.look, self._memory, self._rules, self.clock(), without=failed)
         step = decide(scene)

@@ -26,7 +26,7 @@ SERVERS = {
     "0.6, which swaps": Behaviour(scrape="written-0.6.txt", slots=2),
     "chunked": Behaviour(chunked=True),
     "moved": Behaviour(moved=True),
-    "4 MB of metrics": Behaviour(padding=200_000),
+    "a megabyte of metrics": Behaviour(padding=50_000),
 }
 REQUESTS = 6
 LEAST_PIECES = 20

@@ -32,6 +32,22 @@ def test_nothing_is_ready_before_there_is_a_certificate() -> None:
     assert part.ready().startswith("expired: ")
 
 
+def test_readiness_is_judged_by_the_time_of_one_look() -> None:
+    """The part may look, and renew, while another thread asks: after a sleep, for one."""
+    cluster = settled(1)
+    (part,) = cluster.parts.values()
+    cluster.advance(RULES.leaf_lifetime_seconds * 1.2)
+    looks = [part.round]
+
+    def clock() -> float:
+        while looks:
+            looks.pop()()
+        return cluster.api.clock
+
+    part.clock = clock
+    assert part.ready() == ""
+
+
 def test_the_first_replica_makes_a_ca_publishes_it_and_serves() -> None:
     """One round is enough; the names are the Service's."""
     cluster = CertCluster(1)
