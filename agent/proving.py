@@ -56,12 +56,18 @@ class Paths:
         return tuple(again.get(proof.endpoint, proof) for proof in proofs)
 
     def _undisturbed(self, scene: Scene, proofs: tuple[Proof, ...]) -> tuple[Proof, ...]:
-        """Take back what was measured while somebody changed the MTU of the link."""
+        """Take back what was measured while the link went away or somebody changed its MTU."""
         if all(disturbed(proof) is proof for proof in proofs):
             return proofs
         now = self._again(scene)
-        carriers = [now.carrier(proof.endpoint.address) for proof in proofs]
         return tuple(
-            disturbed(proof) if link is None or link.mtu_bytes != proof.wanted_bytes else proof
-            for proof, link in zip(proofs, carriers, strict=True)
+            proof if _has_stood(proof, scene, now) else disturbed(proof) for proof in proofs
         )
+
+
+def _has_stood(proof: Proof, before: Scene, now: Scene) -> bool:
+    """Return whether one link carried a proof all the time, and at the MTU asked for."""
+    links = [scene.carrier(proof.endpoint.address) for scene in (before, now)]
+    kept = {(link.index, link.carrier_changes) for link in links if link}
+    is_asked = all(link and link.mtu_bytes == proof.wanted_bytes for link in links)
+    return is_asked and len(kept) == 1

@@ -31,7 +31,8 @@ class Link:
     ``max_mtu_bytes`` is None where the kernel names no limit (IFLA_MAX_MTU absent or 0).
     ``lower_index`` is IFLA_LINK when it is a link of this namespace (a vlan's or macvlan's
     parent), None otherwise; ``peer_elsewhere`` is true when IFLA_LINK names another namespace.
-    ``master_index`` is the bond or bridge that this link belongs to.
+    ``master_index`` is the bond or bridge that this link belongs to. ``carrier_changes`` counts
+    how often it went down or came back (IFLA_CARRIER_CHANGES).
     """
 
     index: int
@@ -46,6 +47,7 @@ class Link:
     master_index: int | None = None
     peer_elsewhere: bool = False
     addresses: tuple[Address, ...] = ()
+    carrier_changes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,7 @@ def disturbed(proof: Proof) -> Proof:
         verdict=Verdict.INCONCLUSIVE,
         passes_bytes=None,
         reason=Reason.PATH_UNPROVEN,
-        signs=("its link's MTU was changed by somebody during the proof",),
+        signs=("its link went away or got another MTU during the proof",),
     )
 
 

@@ -31,6 +31,7 @@ IFLA_MASTER: Final = 10
 _IFLA_LINK: Final = 5
 _IFLA_LINKINFO: Final = 18
 _IFLA_EXT_MASK: Final = 29
+_IFLA_CARRIER_CHANGES: Final = 35
 _IFLA_LINK_NETNSID: Final = 37
 _IFLA_MIN_MTU: Final = 50
 _IFLA_MAX_MTU: Final = 51
@@ -122,6 +123,7 @@ def decode_link(body: bytes) -> Link:
         lower_index=lower if lower not in (0, index) else None,
         master_index=number(found.get(IFLA_MASTER)) or None,
         peer_elsewhere=is_elsewhere,
+        carrier_changes=number(found.get(_IFLA_CARRIER_CHANGES)),
     )
 
 

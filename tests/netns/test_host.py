@@ -1,6 +1,7 @@
 """The host's edge against the real kernel, with pyroute2 as the second opinion."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def assert_same(link: Link, oracle: Any) -> None:  # noqa: ANN401 (pyroute2 has 
     assert link.max_mtu_bytes == (oracle.get_attr("IFLA_MAX_MTU") or None)
     assert link.is_up == bool(oracle["flags"] & 1)
     assert link.master_index == oracle.get_attr("IFLA_MASTER")
+    assert link.carrier_changes == oracle.get_attr("IFLA_CARRIER_CHANGES")
     assert link.peer_elsewhere == (oracle.get_attr("IFLA_LINK_NETNSID") is not None)
     if link.lower_index is not None and link.kind != "vxlan":
         assert link.lower_index == oracle.get_attr("IFLA_LINK")
@@ -75,6 +77,19 @@ def test_every_kind_of_link_is_seen_as_pyroute2_sees_it(
     made = named(state, "x0")
     assert made.kind == kind
     assert made.lower_index == (named(state, "eth0").index if is_stacked else None)
+
+
+def test_a_link_that_went_away_and_came_back_says_so(here: Namespace, host: LinuxHost) -> None:
+    """All else is as before: its other end was down for a moment."""
+    here.ip("link add x0 type veth peer name x1")
+    here.ip("link set x0 up")
+    here.ip("link set x1 up")
+    before = named(host.observe([]), "x0")
+    here.ip("link set x1 down")
+    here.ip("link set x1 up")
+    after = named(host.observe([]), "x0")
+    assert after.carrier_changes > before.carrier_changes
+    assert replace(after, carrier_changes=before.carrier_changes) == before
 
 
 def test_a_bridge_port_names_its_bridge(here: Namespace, host: LinuxHost) -> None:

@@ -135,6 +135,28 @@ def test_a_link_lowered_during_its_proof_is_no_black_hole(node: Node) -> None:
     assert tuner.tune().outcome is Outcome.TUNED
 
 
+def test_a_link_that_flaps_during_its_proof_is_no_black_hole(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was lost with the link says nothing of the path: it is proven again, at full size."""
+    prove, server = FakeProber.prove, node.serve(SERVER)
+
+    def flap(prober: FakeProber, endpoint: Endpoint, wanted_bytes: int) -> Proof:
+        proof = prove(prober, endpoint, wanted_bytes)
+        link = node.host.named("eth1")
+        if server.up_bytes < wanted_bytes:
+            node.host.links[link.index] = replace(link, carrier_changes=link.carrier_changes + 2)
+        return proof
+
+    monkeypatch.setattr(FakeProber, "prove", flap)
+    server.up_bytes = 1500
+    tuner = node.tuner()
+    assert tuner.tune().outcome is Outcome.PENDING
+    server.up_bytes = 65535
+    assert tuner.tune().outcome is Outcome.TUNED
+    assert node.host.mtu("eth1") == 9000
+
+
 def test_asked_to_forget_the_full_size_is_tried_again(node: Node) -> None:
     """Once the path is mended, a person's word is enough."""
     server = node.prober.servers[SERVER]

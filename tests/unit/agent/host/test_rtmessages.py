@@ -48,6 +48,7 @@ def test_a_link_has_its_limits() -> None:
         max_mtu_bytes=65535,
         is_up=True,
         peer_elsewhere=True,
+        carrier_changes=2,
     )
 
 
