@@ -11,6 +11,7 @@ import yaml
 from cli.main import main
 from tests.chart.servers import api_server
 from tests.lab import binaries, oldest
+from tests.lab.api import is_established
 from tests.lab.control_plane import ControlPlane
 
 pytestmark = [pytest.mark.api, pytest.mark.timeout(900)]
@@ -20,6 +21,8 @@ FILES = sorted(FOLDER.glob("*.yaml"))
 APISERVERS = (oldest.APISERVER, "kube-apiserver")
 DEFINITIONS = ("keda-crds", "prometheus-operator-crds")
 """The real ones, from the modules of KEDA and of the Prometheus operator."""
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+WAIT_SECONDS = 240
 DRY_RUN = ("apply", "--dry-run=server", "--validate=strict", "--output=name")
 
 
@@ -29,7 +32,9 @@ def server(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
     with api_server(request.param) as made:
         for name in DEFINITIONS:
             done(made, "create", "-f", str(binaries.find(name)))
-        done(made, "wait", "--for=condition=Established", "--timeout=240s", "crd", "--all")
+        admin = made.client("lab-admin", ["system:masters"])
+        for name in done(made, "get", "crd", "--output=name").split():  # KIND/NAME
+            admin.wait_for(f"{CRDS}/{name.partition('/')[2]}", is_established, WAIT_SECONDS)
         for name in namespaces():
             done(made, "create", "--save-config", "namespace", name)
             done(made, "-n", name, "create", "serviceaccount", "default")

@@ -268,6 +268,12 @@ def object_path(one: Mapping[str, Any]) -> str:
     return f"{collection_path(one)}/{one['metadata']['name']}"
 
 
+def is_established(definition: Object) -> bool:
+    """Return whether the API server serves the kind of a CustomResourceDefinition by now."""
+    conditions = definition.get("status", {}).get("conditions") or ()
+    return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
+
+
 def connect_in(netns: str, host: str, port: int, timeout_seconds: float) -> socket.socket:
     """Open a TCP connection inside a named network namespace.
 

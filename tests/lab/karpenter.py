@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from tests.lab import binaries
-from tests.lab.api import Object, object_path
+from tests.lab.api import Object, is_established, object_path
 from tests.lab.control_plane import ControlPlane
 from tests.lab.objects import GPU
 from tests.lab.process import LabDir, LabProcess
@@ -48,7 +48,7 @@ class Karpenter:
         """Give the API its kinds and start it; back at once. ``settings`` are its environment."""
         for definition in _definitions():
             self._admin.create(definition)
-            self._admin.wait_for(object_path(definition), _is_established)
+            self._admin.wait_for(object_path(definition), is_established)
         types = self._lab_dir.path / "instance-types.json"
         types.write_text(json.dumps(instance_types()), encoding="utf-8")
         environment = {
@@ -165,8 +165,3 @@ def condition(claim: Object, kind: str) -> tuple[str, str]:
 def _definitions() -> list[Object]:
     text = binaries.find("karpenter-crds").read_text(encoding="utf-8")
     return [one for one in yaml.load_all(text, Loader=yaml.CSafeLoader) if one]
-
-
-def _is_established(definition: Object) -> bool:
-    conditions = definition.get("status", {}).get("conditions") or []
-    return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)

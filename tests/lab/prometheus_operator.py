@@ -18,7 +18,7 @@ from typing import Final
 import yaml
 
 from tests.lab import binaries
-from tests.lab.api import Object
+from tests.lab.api import Object, is_established
 from tests.lab.control_plane import ControlPlane
 from tests.lab.netns import Namespace
 from tests.lab.process import LabDir, LabProcess
@@ -72,7 +72,9 @@ class Operator:
         """Create the CRDs and start the operator; back when the kinds are served."""
         self._admin.create(*self._crds)
         for crd in self._crds:
-            self._admin.wait_for(f"{_CRDS}/{crd['metadata']['name']}", _is_served, _WAIT_SECONDS)
+            self._admin.wait_for(
+                f"{_CRDS}/{crd['metadata']['name']}", is_established, _WAIT_SECONDS
+            )
         self._admin.create(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
         )
@@ -150,8 +152,3 @@ def _configuration(secret: Object) -> Generated:
     packed = secret.get("data", {}).get("prometheus.yaml.gz")
     text = gzip.decompress(base64.b64decode(packed)).decode() if packed else "{scrape_configs: []}"
     return Generated(text, Path())
-
-
-def _is_served(crd: Object) -> bool:
-    conditions = crd.get("status", {}).get("conditions") or ()
-    return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
