@@ -125,7 +125,8 @@ class Tuner:
         before = baseline.ask(self._tools, scene)
         before_write()
         self._writer.tends_mounts = True
-        scene, applied, failures = self._writer.converge(scene)
+        asked = self._writer.grows_first(scene)
+        scene, applied, failures = self._writer.converge(scene, asked)
         self._survey.end_release(scene)
         scene, restored, lost = self._keep_baseline(scene, before)
         applied += restored
@@ -162,13 +163,13 @@ class Tuner:
         if self._writer.grows_first(scene):
             return Repair(scene, (), (), (), is_put_off=True)
         before_write()
-        scene, applied, failures = self._writer.converge(scene, may_grow_first=False)
+        scene, applied, failures = self._writer.converge(scene)
         drifts = [
             change
             for change in applied
             if not isinstance(change, ReadAheadChange) or before.has_written(change)
         ]
-        is_put_off = self._writer.grows_first(scene)
+        is_put_off = bool(self._writer.grows_first(scene))
         return Repair(scene, applied, tuple(drifts), failures, is_put_off=is_put_off)
 
     def revert(self) -> tuple[Plan, tuple[Finding, ...]]:

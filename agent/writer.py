@@ -46,27 +46,29 @@ class Writer:
         self.tends_mounts = False
 
     def converge(
-        self, scene: Scene, *, may_grow_first: bool = True
+        self, scene: Scene, may_grow: Collection[LinkName] = ()
     ) -> tuple[Scene, tuple[Change, ...], tuple[Finding, ...]]:
         """
         Write what is planned; a refused size, or one reached all the same, makes a new plan.
 
-        Without ``may_grow_first`` it ends where a new plan gives a link a larger MTU than ever.
+        No link but ``may_grow`` gets a larger MTU than ever: what works over it was not asked. A
+        mount or a route that comes in the middle may want that; it is left in the plan.
         """
         with self._lock:
             if self._is_overtaken(scene):
                 scene = self._survey.again(scene)
-            return self._converge(scene, may_grow_first=may_grow_first)
+            return self._converge(scene, may_grow)
 
-    def grows_first(self, scene: Scene) -> bool:
-        """Return whether a link would get a larger MTU than we ever gave it."""
+    def grows_first(self, scene: Scene) -> set[LinkName]:
+        """Return the links that would get a larger MTU than we ever gave them."""
         journal = self._survey.open_journal(scene.state)
-        growing = (
-            change
+        return {
+            change.link
             for change in scene.plan.changes
-            if isinstance(change, LinkMtuChange) and change.after_bytes > change.before_bytes
-        )
-        return any(not journal.has_held(change) for change in growing)
+            if isinstance(change, LinkMtuChange)
+            and change.after_bytes > change.before_bytes
+            and not journal.has_held(change)
+        }
 
     def _is_overtaken(self, scene: Scene) -> bool:
         """Return whether the other thread may have written since the look."""
@@ -77,20 +79,18 @@ class Writer:
         return any(journal.knows(one) for one in changes if isinstance(one, ReadAheadChange))
 
     def _converge(
-        self, scene: Scene, *, may_grow_first: bool
+        self, scene: Scene, may_grow: Collection[LinkName]
     ) -> tuple[Scene, tuple[Change, ...], tuple[Finding, ...]]:
         applied: list[Change] = []
         failures: list[Finding] = []
         refusing: set[str] = set()
-        while changes := scene.plan.changes:
-            if not may_grow_first and self.grows_first(scene):
-                break
+        while changes := self._let(scene, may_grow):
             try:
                 self._survey.record(scene.state, changes)
             except JournalError as error:
                 failures.append(_unwritable(error, NOTHING_WRITTEN))
                 break
-            ceiling = self._write(scene, applied, failures)
+            ceiling = self._write(scene, changes, applied, failures)
             if ceiling:
                 self._survey.ceilings[ceiling.link] = ceiling
             scene = self._survey.again(scene)
@@ -101,12 +101,25 @@ class Writer:
             refusing |= again
         return scene, tuple(applied), _still_wanted(failures, scene)
 
+    def _let(self, scene: Scene, may_grow: Collection[LinkName]) -> tuple[Change, ...]:
+        """Return the planned changes without links that must not grow yet, and what they carry."""
+        held = self.grows_first(scene).difference(may_grow)
+        return tuple(
+            change
+            for change in scene.plan.changes
+            if not (isinstance(change, LinkMtuChange) and held & layer_names(scene, change.link))
+        )
+
     def _write(
-        self, scene: Scene, applied: list[Change], failures: list[Finding]
+        self,
+        scene: Scene,
+        changes: Sequence[Change],
+        applied: list[Change],
+        failures: list[Finding],
     ) -> Ceiling | None:
         """Write each change; a refusal is kept and the others go on, but for a refused size."""
         stuck: set[LinkName] = set()
-        for change in scene.plan.changes:
+        for change in changes:
             link = change.link if isinstance(change, LinkMtuChange) else None
             if link and stuck & layer_names(scene, link):
                 continue  # it cannot outgrow the link below, which was refused
