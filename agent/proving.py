@@ -8,6 +8,9 @@ from agent.scene import Scene
 from agent.state import Endpoint, Proof
 from agent.verdict import disturbed, silent_proof
 
+MAX_FLAPS = 10
+"""In how many proofs in a row a link may go away before what it lost in one of them counts."""
+
 
 class Paths:
     """Proves the paths of a scene; ``again`` observes the host once more."""
@@ -16,6 +19,7 @@ class Paths:
         """Take the wire and the host."""
         self._prober = prober
         self._again = again
+        self._flaps = 0
 
     def contact(self, scene: Scene) -> dict[Endpoint, Contact]:
         """Return whether each endpoint answers at all."""
@@ -58,16 +62,26 @@ class Paths:
     def _undisturbed(self, scene: Scene, proofs: tuple[Proof, ...]) -> tuple[Proof, ...]:
         """Take back what was measured while the link went away or somebody changed its MTU."""
         if all(disturbed(proof) is proof for proof in proofs):
+            self._flaps = 0
             return proofs
         now = self._again(scene)
+        flapped = [proof for proof in proofs if _has_flapped(proof, scene, now)]
+        self._flaps = self._flaps + 1 if flapped else 0
+        counted = flapped if self._flaps > MAX_FLAPS else []
         return tuple(
-            proof if _has_stood(proof, scene, now) else disturbed(proof) for proof in proofs
+            proof
+            if _is_as_asked(proof, now) and (proof in counted or proof not in flapped)
+            else disturbed(proof)
+            for proof in proofs
         )
 
 
-def _has_stood(proof: Proof, before: Scene, now: Scene) -> bool:
-    """Return whether one link carried a proof all the time, and at the MTU asked for."""
+def _is_as_asked(proof: Proof, now: Scene) -> bool:
+    link = now.carrier(proof.endpoint.address)
+    return link is not None and link.mtu_bytes == proof.wanted_bytes
+
+
+def _has_flapped(proof: Proof, before: Scene, now: Scene) -> bool:
+    """Return whether a proof was not carried by one link all the time."""
     links = [scene.carrier(proof.endpoint.address) for scene in (before, now)]
-    kept = {(link.index, link.carrier_changes) for link in links if link}
-    is_asked = all(link and link.mtu_bytes == proof.wanted_bytes for link in links)
-    return is_asked and len(kept) == 1
+    return len({(link.index, link.carrier_changes) for link in links if link}) != 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.ports import HostError
+from agent.proving import MAX_FLAPS
 from agent.state import (
     Address,
     Change,
@@ -155,6 +156,25 @@ def test_a_link_that_flaps_during_its_proof_is_no_black_hole(
     server.up_bytes = 65535
     assert tuner.tune().outcome is Outcome.TUNED
     assert node.host.mtu("eth1") == 9000
+
+
+def test_a_link_that_flaps_in_every_proof_is_held_to_what_passes_in_the_end(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the gate would open at a size that never passed, when the time for retries is over."""
+    prove, server = FakeProber.prove, node.serve(SERVER)
+
+    def flap(prober: FakeProber, endpoint: Endpoint, wanted_bytes: int) -> Proof:
+        link = node.host.named("eth1")
+        node.host.links[link.index] = replace(link, carrier_changes=link.carrier_changes + 2)
+        return prove(prober, endpoint, wanted_bytes)
+
+    monkeypatch.setattr(FakeProber, "prove", flap)
+    server.up_bytes = 1500
+    tuner = node.tuner()
+    assert {tuner.tune().outcome for _ in range(MAX_FLAPS)} == {Outcome.PENDING}
+    assert Reason.BLACK_HOLE in reasons(tuner.tune())
+    assert node.host.mtu("eth1") == 1500
 
 
 def test_asked_to_forget_the_full_size_is_tried_again(node: Node) -> None:
