@@ -55,6 +55,10 @@ DANGEROUS: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
         {"agent": {"affinity": {"podAntiAffinity": {}, "nodeAffinity": {}}}},
         ("agent.affinity",),
     ),
+    "an affinity without nodes": (
+        {"agent": {"affinity": {"podAntiAffinity": {}, "nodeAffinity": None}}},
+        ("agent.affinity",),
+    ),
     "an affinity and a selector": (
         {"agent": {"affinity": {"podAntiAffinity": {}}, "nodeSelector": {"pool": "gpu"}}},
         (),

@@ -225,11 +225,17 @@ def test_a_name_that_no_service_can_have_is_refused(release: str, values: dict[s
     assert "set fullnameOverride" in ran.stderr
 
 
+def test_without_a_service_a_name_may_begin_with_a_digit() -> None:
+    """Only a Service's may not: nobody is refused for what is not made."""
+    objects = chart.render({"webhook": {"enabled": False}}, release="7b")
+    chart.one(objects, "DaemonSet", "7b-tunegate-agent")
+
+
 def test_no_key_stands_twice_whatever_is_asked_for() -> None:
     """Where a person's key is the chart's as well, theirs stands alone: kustomize refuses two."""
     labels = {"enabled": True, "labels": {"release": "stack", "app.kubernetes.io/part-of": "mine"}}
     kinds = ("podMonitor", "serviceMonitor", "prometheusRule", "dashboards")
-    unscraped = {"podAnnotations": {"prometheus.io/scrape": "false"}}
+    unscraped = {"podAnnotations": {"prometheus.io/scrape": "false", "prometheus.io/port": ""}}
     values = {
         "commonLabels": {"release": "team"},
         "agent": unscraped,
@@ -244,7 +250,10 @@ def test_no_key_stands_twice_whatever_is_asked_for() -> None:
     for kind in ("DaemonSet", "Deployment"):
         annotations = chart.select(objects, kind)[0]["spec"]["template"]["metadata"]["annotations"]
         assert annotations["prometheus.io/scrape"] == "false"
-        assert annotations["prometheus.io/path"] == "/metrics"
+        assert (annotations["prometheus.io/port"], annotations["prometheus.io/path"]) == (
+            "",
+            "/metrics",
+        )
 
 
 def twice(node: yaml.Node | None) -> list[str]:

@@ -11,7 +11,8 @@ Service can have it, which takes less than a release's name may hold.
 {{- $name := include "tunegate.name" . }}
 {{- $full := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) }}
 {{- $full = default $full .Values.fullnameOverride | replace "." "-" | trunc 40 | trimSuffix "-" }}
-{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $full) }}
+{{- $first := .Values.webhook.enabled | ternary "[a-z]" "[a-z0-9]" }}
+{{- if not (regexMatch (printf "^%s([-a-z0-9]*[a-z0-9])?$" $first) $full) }}
 {{- fail (printf "%q cannot begin the name of a Service, which has a-z, 0-9 and - and begins with a letter: set fullnameOverride" $full) }}
 {{- end }}
 {{- $full }}
@@ -64,7 +65,7 @@ Labels of an object beside those that a person has for it alone, which win; each
 (list . "agent" LABELS).
 */}}
 {{- define "tunegate.labelsAnd" -}}
-{{ merge (deepCopy (default dict (index . 2))) (include "tunegate.labels" . | fromYaml) | toYaml }}
+{{ mergeOverwrite (include "tunegate.labels" . | fromYaml) (default dict (index . 2)) | toYaml }}
 {{- end }}
 
 {{/* Labels of a pod: without versions, so that a new chart alone restarts nothing. Call with
@@ -72,7 +73,7 @@ Labels of an object beside those that a person has for it alone, which win; each
 {{- define "tunegate.podLabels" -}}
 {{ include "tunegate.selectorLabels" . }}
 app.kubernetes.io/part-of: tunegate
-{{- with merge (deepCopy (default dict (index . 2))) (default dict (index . 0).Values.commonLabels) }}
+{{- with mergeOverwrite (deepCopy (default dict (index . 0).Values.commonLabels)) (default dict (index . 2)) }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}

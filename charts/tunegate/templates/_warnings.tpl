@@ -40,7 +40,7 @@
 {{- end -}}
 {{- if not (or $agent.gpuLabels $agent.nodeSelector $agent.affinity) -}}
 {{- $found = append $found "agent.gpuLabels is empty and there is no selector: agents run on, and tune, every Linux node." -}}
-{{- else if and $agent.affinity (not $agent.nodeSelector) (not (dig "nodeAffinity" "requiredDuringSchedulingIgnoredDuringExecution" dict $agent.affinity)) -}}
+{{- else if and $agent.affinity (not $agent.nodeSelector) (not (dig "requiredDuringSchedulingIgnoredDuringExecution" dict (default dict $agent.affinity.nodeAffinity))) -}}
 {{- $found = append $found "agent.affinity replaces gpuLabels and requires nothing of a node: agents run on, and tune, every Linux node." -}}
 {{- end -}}
 {{- if dig "limits" "cpu" "" (default dict $agent.resources) -}}
