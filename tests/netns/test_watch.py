@@ -77,10 +77,16 @@ def set_mtu(size: int) -> None:
     subprocess.run(["ip", "link", "set", "eth0", "mtu", str(size)], check=True)
 
 
-def test_an_mtu_change_is_told(watch: LinkWatch, calls: Calls) -> None:
-    """By the kernel's own word: nothing polls."""
-    set_mtu(9000)
-    calls.wait()
+def test_an_mtu_change_is_told_at_once(watch: LinkWatch, calls: Calls) -> None:
+    """By the kernel's own word: nothing polls. The least of a few, for a busy machine's sake."""
+    took = []
+    for size in (9000, 1500, 9000, 1500):
+        started = time.monotonic()
+        set_mtu(size)
+        calls.wait()
+        took.append(time.monotonic() - started)
+        calls.drain()
+    assert min(took) < 1
 
 
 def test_the_same_mtu_again_is_not_told(watch: LinkWatch, calls: Calls) -> None:
@@ -161,16 +167,21 @@ def mount_namespace() -> Iterator[int]:
         process.kill()
 
 
-def test_a_mount_is_told(mount_namespace: int, tmp_path: Path) -> None:
-    """Mounting and unmounting wake the watch of another process's mountinfo."""
+def test_a_mount_is_told_at_once(mount_namespace: int, tmp_path: Path) -> None:
+    """Mounting and unmounting wake the watch of another process's mountinfo: nothing polls."""
     mountinfo = Path(f"/proc/{mount_namespace}/mountinfo")
     seen: queue.Queue[bool] = queue.Queue()
     enter = ["nsenter", "--mount", f"--target={mount_namespace}"]
+    took = []
     # what others unmount on this machine may be told as well
     with FileWatch(str(mountinfo), lambda: seen.put(str(tmp_path) in mountinfo.read_text())):
-        subprocess.run([*enter, "mount", "-t", "tmpfs", "tmpfs", tmp_path], check=True)
-        while not seen.get(timeout=30):
-            pass
-        subprocess.run([*enter, "umount", tmp_path], check=True)
-        while seen.get(timeout=30):
-            pass
+        for _ in range(4):
+            started = time.monotonic()
+            subprocess.run([*enter, "mount", "-t", "tmpfs", "tmpfs", tmp_path], check=True)
+            while not seen.get(timeout=30):
+                pass
+            subprocess.run([*enter, "umount", tmp_path], check=True)
+            while seen.get(timeout=30):
+                pass
+            took.append(time.monotonic() - started)
+    assert min(took) < 1

@@ -107,14 +107,14 @@ def test_the_deadline_is_that_of_all_ports_together(tmp_path: Path) -> None:
 
     def run(image: Image) -> Run:
         with container(serving(silent), tmp_path / f"{image.name}.log") as up:
-            words = command(up.port, 3)
+            words = command(up.port, 10)
             words[8] = " ".join([words[8]] * 8)
             return finish(up, image, tmp_path, words)
 
     for name, run_of in for_each(IMAGES, run).items():
         said, _, seconds = run_of.said[0].removesuffix(" s").partition(" after ")
         assert (name, said) == (name, "the server does not answer")
-        assert int(seconds) < 8 * 5, "five seconds is what one request may take"
+        assert int(seconds) < 30, "a deadline of its own for each port would be forty and more"
 
 
 def test_a_server_that_goes_is_not_waited_for(tmp_path: Path) -> None:
