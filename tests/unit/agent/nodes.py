@@ -11,6 +11,7 @@ from tests.fake_network import FakeProber, FakeResolver, FakeServer
 from tests.fakes import FakeHost, FakeStorage
 
 SERVER = "10.1.0.10"
+LATE = "10.2.0.10"
 GATEWAY = "10.0.0.1"
 API_SERVER = (Address("10.9.0.1"), 6443)
 
@@ -62,6 +63,14 @@ def two_links(folder: str) -> Node:
     node = Node(host, folder)
     node.serve(SERVER)
     return node
+
+
+def add_network(node: Node, server: FakeServer) -> None:
+    """Give a node eth2 with a gateway of its own, over which LATE, a storage server, is routed."""
+    node.host.add("eth2", addresses=("10.2.0.5",))
+    node.host.default("10.2.0.1", "eth2")
+    node.host.route(LATE, "eth2")
+    node.prober.servers[LATE] = server
 
 
 def one_link(folder: str) -> Node:

@@ -17,7 +17,7 @@ from agent.state import Change, Endpoint, Outcome, Proof
 from common.names import LABEL_MODE
 from tests.fake_network import FakeProber, FakeServer
 from tests.fakes import FakeHost
-from tests.unit.agent.nodes import SERVER, Node
+from tests.unit.agent.nodes import LATE, SERVER, Node, add_network
 from tests.unit.agent.test_reconcile import Turning, switched
 
 OBSERVED = NodeFacts({LABEL_MODE: "observe"})
@@ -152,12 +152,10 @@ def test_a_person_who_asks_for_the_full_size_gets_a_whole_pass(node: Node) -> No
 
 def test_a_link_that_is_new_to_us_grows_in_a_whole_pass_only(node: Node) -> None:
     """A mount of another server appears: its link's neighbours are asked before it grows."""
-    node.host.default("10.2.0.1", node.host.links[node.host.add("eth2")].name)
-    node.host.route("10.2.0.10", "eth2")
-    node.prober.servers["10.2.0.10"] = FakeServer()
+    add_network(node, FakeServer())
     turning = Turning(node)
     turning.loop.first_pass()
-    node.host.mount(source="10.2.0.10:/models")
+    node.host.mount(source=f"{LATE}:/models")
     node.prober.sent.clear()
     asked: list[bool] = []
     node.host.before_write = lambda change: asked.append(
@@ -171,9 +169,7 @@ def test_a_link_that_is_new_to_us_grows_in_a_whole_pass_only(node: Node) -> None
 
 def test_a_link_that_is_new_to_us_in_the_middle_of_a_repair_waits_for_the_pass(node: Node) -> None:
     """The mount comes while a drift is put right: what it needs is asked for all the same."""
-    node.host.default("10.2.0.1", node.host.links[node.host.add("eth2")].name)
-    node.host.route("10.2.0.10", "eth2")
-    node.prober.servers["10.2.0.10"] = FakeServer()
+    add_network(node, FakeServer())
     turning = Turning(node)
     turning.loop.first_pass()
     node.prober.sent.clear()
@@ -183,7 +179,7 @@ def test_a_link_that_is_new_to_us_in_the_middle_of_a_repair_waits_for_the_pass(n
         if change.target == "link/eth2/mtu":
             asked.append("gateway 10.2.0.1" in node.prober.sent)
         elif not node.host.mounts:
-            node.host.mount(source="10.2.0.10:/models")
+            node.host.mount(source=f"{LATE}:/models")
 
     node.host.set_mtu("eth1", 1500)
     node.host.before_write = mount

@@ -5,18 +5,14 @@ import pytest
 from agent.state import Endpoint, Outcome, Proof, Reason
 from agent.tune import Tuner
 from tests.fake_network import FakeProber, FakeServer
-from tests.unit.agent.nodes import Node, reasons
-
-LATE = "10.2.0.10"
+from tests.unit.agent.nodes import LATE, Node, add_network, reasons
 
 
 def tuned(node: Node) -> Tuner:
     """Return the tuner of a node that had its first pass, and has a second network by then."""
     tuner = node.tuner()
     assert tuner.tune().outcome is Outcome.TUNED
-    node.host.add("eth2", addresses=("10.2.0.5",))
-    node.host.route(LATE, "eth2")
-    node.prober.servers[LATE] = FakeServer(up_bytes=1500)
+    add_network(node, FakeServer(up_bytes=1500))
     return tuner
 
 
