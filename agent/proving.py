@@ -67,11 +67,9 @@ class Paths:
         now = self._again(scene)
         flapped = [proof for proof in proofs if _has_flapped(proof, scene, now)]
         self._flaps = self._flaps + 1 if flapped else 0
-        counted = flapped if self._flaps > MAX_FLAPS else []
+        doubted = flapped if self._flaps <= MAX_FLAPS else []
         return tuple(
-            proof
-            if _is_as_asked(proof, now) and (proof in counted or proof not in flapped)
-            else disturbed(proof)
+            proof if proof not in doubted and _is_as_asked(proof, now) else disturbed(proof)
             for proof in proofs
         )
 
